@@ -1,0 +1,173 @@
+"""Accuracy on labeled real images, as a Markdown table.
+
+Run from the checkout: ``python benchmarks/accuracy.py --data ../shared/data``. The network is the
+shipped model; the baseline is the classical watershed of ``benchmarks/classical.py``.
+With ``--synthetic`` unseen synthetic sections of every preset and stain are judged instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from datasets import DATA, Section, labeled_sections
+from methods import Method, classical_method, network_method
+
+from biopsy_ai.errors import BiopsyError
+from biopsy_ai.evaluation import FiberEvaluation, evaluate_fibers, pool_evaluations
+from biopsy_ai.evaluation.grids import LabelField, match_grids
+from biopsy_ai.evaluation.matching import Border
+
+HEADER = (
+    "image",
+    "method",
+    "n true",
+    "n found",
+    "P",
+    "R",
+    "F1",
+    "F1@0.75",
+    "mean IoU",
+    "PQ",
+    "AJI",
+    "count error %",
+    "CSA bias %",
+    "min Feret bias µm (limits)",
+    "recall <150 µm²",
+)
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with manifest.csv")
+    parser.add_argument("--model", default="muscle", help="bundled model or model folder")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--methods", default="network,classical", help="which of the two to run")
+    parser.add_argument("--training", action="store_true", help="training images too, apart")
+    parser.add_argument("--border", choices=["keep", "ignore"], default="keep")
+    parser.add_argument("--pictures", type=Path, help="write pictures of all disagreements here")
+    parser.add_argument("--synthetic", action="store_true", help="judge synthetic sections instead")
+    parser.add_argument("--presets", help="with --synthetic: only these, comma-separated")
+    parser.add_argument("--stains", help="with --synthetic: only these, comma-separated")
+    parser.add_argument("--size-um", type=float, default=768.0, help="with --synthetic: field side")
+    parser.add_argument("--seed", type=int, default=900_000, help="with --synthetic: first seed")
+    options = parser.parse_args()
+    methods = _methods(options.methods.split(","), options.model, options.device)
+    if options.synthetic:
+        from synthetic import report
+
+        for name, method in methods.items():
+            print(f"\n## Synthetic sections, {name}\n")
+            print(
+                report(
+                    method,
+                    presets=options.presets.split(",") if options.presets else None,
+                    stains=options.stains.split(",") if options.stains else None,
+                    seed=options.seed,
+                    size_um=options.size_um,
+                )
+            )
+        return
+    sections = labeled_sections(options.data)
+    uses = ("development", "train") if options.training else ("development",)
+    for use in uses:
+        chosen = [section for section in sections if section.use == use]
+        print(f"\n## {'Development' if use == 'development' else 'Training'} images\n")
+        print(table(chosen, methods, options.border, options.pictures))
+
+
+def table(
+    sections: Iterable[Section],
+    methods: dict[str, Method],
+    border: Border = "keep",
+    pictures: Path | None = None,
+) -> str:
+    """Run every method on every image and make a Markdown table."""
+    rows = []
+    groups: dict[tuple[str, str], list[FiberEvaluation]] = {}
+    for section in sections:
+        for name, method in methods.items():
+            found = method(section.path, section.mpp, section.stain, section.channels())
+            evaluation = judge(found, section, border, pictures and pictures / name)
+            rows.append((section.name, name, *_cells(evaluation)))
+            groups.setdefault((section.stain, name), []).append(evaluation)
+    for (stain, name), group in groups.items():
+        if len(group) > 1:
+            rows.append((f"all {stain}", name, *_cells(pool_evaluations(group))))
+    return markdown(HEADER, rows)
+
+
+def judge(
+    found: LabelField, section: Section, border: Border, pictures: Path | None
+) -> FiberEvaluation:
+    """Compare outlines with the truth of a section, on the grid of the truth."""
+    true = LabelField(section.truth_path, section.truth(), (section.mpp, section.mpp))
+    found, true = match_grids(found, true)
+    evaluation = evaluate_fibers(found.labels, true.labels, mpp=true.mpp, border=border)
+    if pictures is not None and evaluation.matching is not None:
+        from pictures import to_rgb, write_disagreements
+
+        write_disagreements(
+            pictures,
+            section.name.replace("/", "_"),
+            to_rgb(section.image(), section.border_channel),
+            found.labels,
+            true.labels,
+            evaluation.matching,
+        )
+    return evaluation
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Format a Markdown table."""
+    names = list(header)
+    lines = [names, ["---"] * len(names), *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cells(found: FiberEvaluation) -> list[str]:
+    half = found.at(0.5)
+    feret = found.min_feret_um
+    small_found, small = found.found_by_size[0] if found.found_by_size else (0, 0)
+    return [
+        str(found.n_true),
+        str(found.n_predicted),
+        _number(half.precision),
+        _number(half.recall),
+        _number(half.f1),
+        _number(found.at(0.75).f1),
+        _number(half.mean_matched_iou),
+        _number(half.panoptic_quality),
+        _number(found.aggregated_jaccard),
+        _number(found.count_error_percent, "+.1f"),
+        _number(found.csa_bias_percent, "+.1f"),
+        f"{feret.bias:+.2f} ({feret.lower:+.1f} to {feret.upper:+.1f})" if feret.n else "–",
+        f"{small_found} of {small}" if small else "–",
+    ]
+
+
+def _number(value: float, form: str = ".3f") -> str:
+    return "–" if math.isnan(value) else format(value, form)
+
+
+def _methods(names: list[str], model: str, device: str) -> dict[str, Method]:
+    methods: dict[str, Method] = {}
+    for name in names:
+        if name == "classical":
+            methods[name] = classical_method()
+        elif name == "network":
+            try:
+                methods[name] = network_method(model, device)
+            except BiopsyError as error:
+                print(f"without the network: {error}", file=sys.stderr)
+        else:
+            raise SystemExit(f"--methods {name}: choose network, classical or both")
+    return methods
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Speed and memory from file to tables, as a Markdown table.
+
+``python benchmarks/speed.py`` draws a 1.5 mm field and sections of 0.1, 0.4 and 1.6 cm² in a
+temporary folder, and analyzes each in a process of its own. ``--cases field,1.0`` chooses others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+FIELD_UM = 1500.0
+RESULT = "result.json"
+
+
+def main() -> None:
+    """Parse; draw the sections; run each case in a fresh process; print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", default="field,0.1,0.4,1.6", help="'field' or areas in cm²")
+    parser.add_argument("--model", default="muscle")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--stain", default="he")
+    parser.add_argument("--preset", default="normal")
+    parser.add_argument("--block-um", type=float, default=2048.0, help="side of the drawn block")
+    parser.add_argument("--forward-tiles", type=int, default=8, help="tiles timed, then scaled up")
+    parser.add_argument("--folder", type=Path, help="keep sections and results here")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one is not None:
+        measurement = measure(options.one, options)
+        (options.folder / RESULT).write_text(json.dumps(measurement), encoding="utf-8")
+        return
+    if options.folder is not None:
+        run(options, options.folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="biopsy-ai-speed-") as folder:
+        run(options, Path(folder))
+
+
+def run(options: argparse.Namespace, folder: Path) -> None:
+    """Measure every case and print the tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    block = None
+    results = []
+    for case in options.cases.split(","):
+        path = folder / (f"{case}.tif" if case == "field" else f"section_{case}_cm2.tif")
+        if not path.exists():
+            from pyramids import draw_block, section_shape, write_field, write_pyramid
+
+            if block is None:
+                block = draw_block(options.block_um, options.stain, options.preset)
+            if case == "field":
+                write_field(path, block, FIELD_UM)
+            else:
+                write_pyramid(path, block, section_shape(float(case)))
+        out = folder / f"results_{path.stem}"
+        out.mkdir(exist_ok=True)
+        arguments = [
+            *("--one", path, "--folder", out, "--model", options.model),
+            *("--device", options.device, "--stain", options.stain),
+            *("--forward-tiles", str(options.forward_tiles)),
+        ]
+        subprocess.run([sys.executable, __file__, *map(str, arguments)], check=True)
+        results.append(json.loads((out / RESULT).read_text(encoding="utf-8")) | {"case": case})
+        print(f"{case}: {results[-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
+    print(f"{os.cpu_count()} cores; {results[0]['threads']} threads; {results[0]['device']}\n")
+    print(_table(results))
+    print()
+    print(_stage_table(results))
+
+
+def measure(path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Analyze one section in this process and time it."""
+    start = time.perf_counter()
+    import torch
+
+    from biopsy_ai import analyze, load_model
+    from biopsy_ai.config import make_config
+
+    config = make_config(stain=options.stain, model=options.model, device=options.device)
+    model = load_model(options.model)
+    busy = count_seconds()
+    ready = time.perf_counter()
+    analysis = analyze(path, config, model=model)
+    analyzed = time.perf_counter()
+    analysis.save(options.folder / "tables")
+    saved = time.perf_counter()
+    peak = peak_bytes()
+    provenance = analysis.summary["provenance"]
+    shape, mpp = analysis.segmentation.labels.shape, analysis.segmentation.mpp
+    within = dict(busy)
+    forward = forward_seconds(model, analysis, options.forward_tiles)
+    return {
+        "start_seconds": ready - start,
+        "seconds": saved - ready,
+        "stages": provenance["seconds"] | {"save": saved - analyzed},
+        "within": within,
+        "n_fibers": len(analysis.fibers),
+        "area_mm2": shape[0] * mpp[0] * shape[1] * mpp[1] / 1e6,
+        "megapixels": shape[0] * shape[1] / 1e6,
+        "peak_gib": peak / 2**30,
+        "forward_seconds": forward,
+        "threads": torch.get_num_threads(),
+        "device": str(provenance["segmentation"].get("device", options.device)),
+    }
+
+
+def count_seconds() -> dict[str, float]:
+    """Count the seconds spent in the parts of the segmentation, which run side by side."""
+    from biopsy_ai.segmentation import maps, picture, predict
+
+    busy: dict[str, float] = {}
+    lock = threading.Lock()
+
+    def watch(owner: Any, name: str, part: str) -> None:
+        function = getattr(owner, name)
+
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                with lock:
+                    busy[part] = busy.get(part, 0.0) + time.perf_counter() - start
+
+        setattr(owner, name, timed)
+
+    watch(picture.PictureReader, "read", "read")
+    watch(maps.MapNetwork, "predict", "network")
+    watch(predict, "window_fibers", "draw")
+    return busy
+
+
+def forward_seconds(model: Any, analysis: Any, n_timed: int) -> float:
+    """Time the network alone, on tiles of the sizes that the section was cut into.
+
+    Time does not depend on what the tiles show, so noise is put through. `n_timed` tiles are
+    timed after a warm-up, and the result is scaled to the pixels of all.
+    """
+    import torch
+
+    from biopsy_ai.segmentation.device import choose_device
+    from biopsy_ai.segmentation.tiles import cut_tiles
+    from biopsy_ai.slides import tissue_mask
+
+    settings, mpp = analysis.config.segmentation, model.working_mpp
+    tissue = tissue_mask(analysis.slide)
+    tiles = cut_tiles(
+        analysis.slide.grid_shape(mpp),
+        tissue.mask,
+        tissue.mpp,
+        mpp,
+        settings.tile_px,
+        settings.overlap_px,
+    )
+    timed = tiles[:: -(-len(tiles) // n_timed)]
+    device = choose_device(analysis.config.device)
+    network = model.network(device)
+
+    def forward(height: int, width: int) -> None:
+        noise = torch.rand(1, 3, height, width).to(device.name, device.dtype)
+        noise = noise.contiguous(memory_format=torch.channels_last)
+        # Reading a number waits for an asynchronous device.
+        network(noise)[..., 0, 0].sum().item()
+
+    with torch.inference_mode():
+        for shape in {tile.input_shape for tile in timed}:
+            forward(*shape)
+        start = time.perf_counter()
+        for tile in timed:
+            forward(*tile.input_shape)
+        spent = time.perf_counter() - start
+    pixels, timed_pixels = (
+        sum(math.prod(tile.input_shape) for tile in group) for group in (tiles, timed)
+    )
+    return spent * pixels / timed_pixels
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # ru_maxrss of a new process starts at what its parent held; this line does not.
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _table(results: list[dict[str, Any]]) -> str:
+    from accuracy import markdown
+
+    header = (
+        *("section", "mm²", "fibers", "s", "fibers/s", "mm²/s", "megapixels/s", "s per mm²"),
+        *("network alone s", "whole / network", "peak GiB", "start-up s"),
+    )
+    rows = []
+    for r in results:
+        seconds = r["seconds"]
+        rows.append(
+            (
+                "1.5 mm field" if r["case"] == "field" else f"{r['case']} cm²",
+                f"{r['area_mm2']:.2f}",
+                str(r["n_fibers"]),
+                f"{seconds:.1f}",
+                f"{r['n_fibers'] / seconds:.0f}",
+                f"{r['area_mm2'] / seconds:.2f}",
+                f"{r['megapixels'] / seconds:.2f}",
+                f"{seconds / r['area_mm2']:.2f}",
+                f"{r['forward_seconds']:.1f}",
+                f"{seconds / r['forward_seconds']:.2f}",
+                f"{r['peak_gib']:.2f}",
+                f"{r['start_seconds']:.1f}",
+            )
+        )
+    return markdown(header, rows)
+
+
+def _stage_table(results: list[dict[str, Any]]) -> str:
+    from accuracy import markdown
+
+    stages = list(dict.fromkeys(stage for r in results for stage in r["stages"]))
+    parts = list(dict.fromkeys(part for r in results for part in r["within"]))
+    rows = []
+    for r in results:
+        whole = sum(r["stages"].values())
+        shares = [f"{100 * r['stages'].get(stage, 0) / whole:.0f} %" for stage in stages]
+        inner = [f"{r['within'].get(part, 0):.1f}" for part in parts]
+        rows.append((r["case"], *shares, *inner))
+    return markdown(("share of time", *stages, *(f"{part}, busy s" for part in parts)), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""``biopsy-ai analyze``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from biopsy_ai.cli.parsing import parse_channels, parse_mpp
+from biopsy_ai.cli.progress import StageBars
+from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, command, say
+from biopsy_ai.errors import SlideReadError
+
+if TYPE_CHECKING:
+    from biopsy_ai.cohort import Outcome
+    from biopsy_ai.config import AnalysisConfig
+
+
+def analyze(
+    slides: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SLIDE_OR_FOLDER",
+            show_default=False,
+            help="Slides, or folders of slides. May be left out with --fibers. "
+            "Example: section.svs more_sections/",
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for the results, made if missing. Example: --out results",
+        ),
+    ] = Path("results"),
+    fibers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LABELS",
+            help="Measure these outlines instead of segmenting: label TIFF or PNG, QuPath GeoJSON, "
+            "ImageJ RoiSet.zip, Cellpose _masks.tif. The slide is then optional. "
+            "Example: --fibers labels.tif --mpp 0.5",
+        ),
+    ] = None,
+    mpp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Pixel size in µm, one number or y,x; overrides the one in the file. "
+            "Example: --mpp 0.5",
+        ),
+    ] = None,
+    stain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAIN",
+            help="auto (default), he, trichrome, sirius_red, atpase (or atpase:9.4, atpase:4.6, "
+            "atpase:4.3), nadh, sdh, cox, if. Example: --stain he",
+        ),
+    ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=N,...",
+            help="Fluorescence: the number of each channel, counted from 0. 'border' names the one "
+            "that shows the fiber border. Example: --channels border=3,nuclei=0",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_FOLDER",
+            help="Bundled model (see 'biopsy-ai models'), muscle by default, or a model folder. "
+            "Example: --model muscle",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVICE",
+            help="auto (default: cuda, else mps, else cpu), cpu, cuda or mps. "
+            "Example: --device cpu",
+        ),
+    ] = None,
+    sex: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEX",
+            help="male or female: adds the atrophy and hypertrophy factors, whose limits depend "
+            "on it. Example: --sex female",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file of settings; options given here override it. "
+            "Example: --config lab.yaml",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Analyze again even where the same result is already there. "
+            "Example: biopsy-ai analyze slides/ --overwrite",
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Print errors only. Example: biopsy-ai analyze slides/ --quiet",
+        ),
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Outline and measure the fibers of sections.
+
+    Writes for each slide a folder with fibers.csv, fibers.tif, fibers.geojson, RoiSet.zip,
+    overlay.png and summary.json, and cohort.csv with one row per slide. A slide whose results are
+    there already is skipped. Exit code: 0 all went well, 1 some slide failed, 2 bad usage.
+    """
+    with command(debug=debug):
+        from biopsy_ai.cohort import SLIDES_STAGE, analyze_many
+
+        settings = _settings(
+            config,
+            mpp=parse_mpp(mpp),
+            stain=stain,
+            channels=parse_channels(channels),
+            model=model,
+            device=device,
+            sex=sex,
+        )
+        paths = _expand(slides or [])
+        if not paths and fibers is None:
+            raise typer.BadParameter(
+                "give a slide, a folder of slides, or outlines with --fibers",
+                param_hint="'SLIDE_OR_FOLDER'",
+            )
+        with StageBars(quiet=quiet, counter=SLIDES_STAGE) as bars:
+
+            def report(outcome: Outcome) -> None:
+                bars.close()
+                if outcome.status == "failed":
+                    say(f"{outcome.source.name}: failed: {outcome.reason}")
+                elif not quiet:
+                    typer.echo(_line(outcome))
+
+            outcomes = analyze_many(
+                paths,
+                out,
+                settings,
+                fibers=fibers,
+                overwrite=overwrite,
+                progress=bars,
+                on_outcome=report,
+            )
+        failed = sum(outcome.status == "failed" for outcome in outcomes)
+        if failed:
+            say(f"{failed} of {len(outcomes)} failed; the reasons stand in {out / 'cohort.csv'}")
+            raise typer.Exit(EXIT_FAILED)
+
+
+def _settings(file: Path | None, **given: Any) -> AnalysisConfig:
+    from biopsy_ai.config import load_config, make_config
+
+    in_file = {} if file is None else load_config(file).model_dump(exclude_unset=True)
+    return make_config(**{**in_file, **{k: v for k, v in given.items() if v is not None}})
+
+
+def _expand(given: list[Path]) -> list[Path]:
+    from biopsy_ai.slides import find_slides
+
+    paths: list[Path] = []
+    for path in given:
+        # A missing slide is one bad slide among others: it is reported when its turn comes.
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        try:
+            paths.extend(find_slides(path))
+        except SlideReadError as error:
+            raise typer.BadParameter(str(error), param_hint="'SLIDE_OR_FOLDER'") from None
+    return paths
+
+
+def _line(outcome: Outcome) -> str:
+    fibers = outcome.summary["fibers"]
+    said = f"{outcome.source.name}: {fibers['n_fibers']} fibers"
+    quantities = fibers["quantities"]
+    area, feret = quantities["area_um2"]["median"], quantities["min_feret_um"]["median"]
+    if area is not None:
+        said += f", median area {area:.0f} µm², median min Feret {feret:.1f} µm"
+    note = f" ({outcome.reason})" if outcome.status == "skipped" else ""
+    return f"{said} -> {outcome.folder}{note}"

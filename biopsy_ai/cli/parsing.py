@@ -1,0 +1,50 @@
+"""Values of options that several commands take."""
+
+from __future__ import annotations
+
+import typer
+
+
+def parse_mpp(text: str | None) -> float | tuple[float, float] | None:
+    """Read a pixel size in µm, one number or ``y,x``.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the text is neither.
+    """
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) == 1:
+        return values[0]
+    if len(values) == 2:
+        return values[0], values[1]
+    raise typer.BadParameter(
+        f"{text!r} is not a pixel size in µm, such as 0.5 or 0.5,0.5 (y,x)", param_hint="'--mpp'"
+    )
+
+
+def parse_channels(text: str | None) -> dict[str, int] | None:
+    """Read channel numbers by name, such as ``border=3,nuclei=0``.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the text is something else.
+    """
+    if text is None:
+        return None
+    channels: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        if not name or not number.isdecimal():
+            raise typer.BadParameter(
+                f"{part!r} is not a name and a channel number, such as border=3",
+                param_hint="'--channels'",
+            )
+        channels[name] = int(number)
+    return channels

@@ -1,0 +1,137 @@
+"""Settings of an analysis: frozen, versioned, and the only place where defaults live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from biopsy_ai.errors import ConfigError
+
+STAINS = (
+    "auto",
+    "he",
+    "trichrome",
+    "sirius_red",
+    "atpase",
+    "atpase:9.4",
+    "atpase:4.6",
+    "atpase:4.3",
+    "nadh",
+    "sdh",
+    "cox",
+    "if",
+)
+"""Stain names that ``AnalysisConfig.stain`` takes."""
+
+MPP_MIN, MPP_MAX = 0.05, 5.0
+"""Plausible pixel sizes of a light microscope, µm. [default, the user cannot change it]"""
+
+MPP_COARSE = 1.5
+"""Above this pixel size (µm) sizes are reported and shapes are not. [default]"""
+
+OUTLINE_MPP = 0.5
+"""Pixel size of every label image that biopsy-ai draws, µm. At 0.5 µm a 10 µm fiber spans 20 px,
+the least that its shape can be judged from."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SegmentationConfig(_Section):
+    """How fibers are outlined. ``None`` takes the value tuned for, and stored with, the model."""
+
+    tile_px: Annotated[int, Field(ge=128, le=8192)] = 1024
+    """Side of the core of a network tile, pixels. Changes speed and memory, not the fibers."""
+    overlap_px: Annotated[int, Field(ge=0, le=512)] = 64
+    """Context that a tile reads beyond its core on each side, pixels."""
+    foreground_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    min_area_um2: Annotated[float, Field(ge=0)] | None = None
+    """Smaller objects are not called fibers, µm²."""
+
+
+class MeasurementConfig(_Section):
+    """How fibers are measured and which of them enter the statistics."""
+
+    exclude_border_fibers: bool = True
+    """Leave fibers cut by the image border out of size and shape statistics."""
+    min_shape_diameter_px: Annotated[float, Field(ge=4)] = 20.0
+    """Least equivalent diameter for a shape call, pixels (criteria: 20 px)."""
+
+
+class AnalysisConfig(_Section):
+    """Everything that decides the result of an analysis.
+
+    Attributes
+    ----------
+    mpp
+        Pixel size in µm, one number or (y, x). ``None`` takes it from the file.
+    stain
+        One of `STAINS`.
+    channels
+        Channel number by name, for immunofluorescence. ``border`` names the channel that shows
+        the fiber border.
+    model
+        Name of a bundled model, or the path of a model folder.
+    device
+        Where the network runs. ``auto`` takes cuda, then mps, then cpu.
+    sex
+        Decides the limits of the atrophy and hypertrophy factors, which are left out without it.
+    """
+
+    schema_version: Literal[1] = 1
+    mpp: float | tuple[float, float] | None = None
+    stain: str = "auto"
+    channels: dict[str, int] = Field(default_factory=dict)
+    model: str = "muscle"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    sex: Literal["male", "female"] | None = None
+    segmentation: SegmentationConfig = SegmentationConfig()
+    measurement: MeasurementConfig = MeasurementConfig()
+
+    @field_validator("stain")
+    @classmethod
+    def _known_stain(cls, value: str) -> str:
+        if value not in STAINS:
+            raise ValueError(f"unknown stain {value!r}; choose one of {', '.join(STAINS)}")
+        return value
+
+    @field_validator("channels")
+    @classmethod
+    def _channel_numbers(cls, value: dict[str, int]) -> dict[str, int]:
+        for name, number in value.items():
+            if number < 0:
+                raise ValueError(f"channel {name}={number}: channels are counted from 0")
+        return value
+
+
+def make_config(**values: Any) -> AnalysisConfig:
+    """Build an `AnalysisConfig`, turning validation errors into a readable `ConfigError`."""
+    try:
+        return AnalysisConfig(**values)
+    except ValidationError as error:
+        lines = (
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ConfigError("; ".join(lines)) from None
+
+
+def load_config(path: str | Path) -> AnalysisConfig:
+    """Read a configuration from a YAML file."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: the configuration cannot be read ({error})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a YAML mapping of settings, such as 'stain: he'")
+    return make_config(**values)
+
+
+def save_config(config: AnalysisConfig, path: str | Path) -> None:
+    """Write a configuration as YAML, in a form that `load_config` reads back."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    Path(path).write_text(text, encoding="utf-8")

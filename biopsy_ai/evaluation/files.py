@@ -1,0 +1,272 @@
+"""Compare files of predicted fibers with files of true ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biopsy_ai.errors import ConfigError, OutlineReadError
+from biopsy_ai.evaluation.grids import LabelField, match_grids, to_grid
+from biopsy_ai.evaluation.matching import Border
+from biopsy_ai.evaluation.metrics import (
+    THRESHOLDS,
+    FiberEvaluation,
+    evaluate_fibers,
+    pool_evaluations,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+RESULT_NAME = "fibers.tif"
+"""Name of the label image in a folder that an analysis made for one slide."""
+
+TRUTH_SUFFIX = "_truth"
+"""Ending of the folder that holds the truth of a synthetic section."""
+
+LABEL_SUFFIXES = ("_fibers", "_labels", "_cp_masks", "_masks", "_mask")
+IGNORE_SUFFIXES = ("_ignore", "_mask")
+"""Endings that tell a label file from the image of the same name, in order of preference."""
+
+_RASTERS = (".tif", ".tiff", ".png")
+_VECTORS = (".geojson", ".json", ".zip")
+
+
+def evaluate_files(
+    predicted: str | Path,
+    truth: str | Path,
+    *,
+    mpp: float | tuple[float, float] | None = None,
+    ignore: str | Path | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    border: Border = "keep",
+    partial: bool = False,
+    shapes: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Compare predicted with true fibers, file by file.
+
+    Each path is a label image (TIFF or PNG), an outline file (QuPath GeoJSON, ImageJ RoiSet), a
+    result folder of one slide, a folder of such result folders, or a folder of label files. Files
+    of two folders belong together when their names agree up to an ending such as ``_fibers``. A
+    prediction drawn on another grid is brought to the grid of the truth, nearest neighbor.
+
+    Parameters
+    ----------
+    predicted, truth
+        Files or folders.
+    mpp
+        Pixel size of the truth in µm, one number or (y, x). Default: the one in its file, or what
+        follows from the pixel size of the prediction.
+    ignore
+        File or folder of masks: where they are not 0, the truth is not known.
+    thresholds, border, partial, shapes
+        See `biopsy_ai.evaluation.evaluate_fibers`.
+    progress
+        Called as ``progress("evaluate", done, total)``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per image (`image`, then the metrics) and a last row ``pooled``, in which every
+        fiber counts the same. ``attrs["without_truth"]`` and ``attrs["without_prediction"]``
+        name what could not be compared.
+
+    Raises
+    ------
+    OutlineReadError
+        If a file cannot be read, nothing belongs together, or two files show different fields.
+    """
+    import pandas as pd
+
+    size = _pixel_size(mpp)
+    predictions, truths = find_label_files(predicted), find_label_files(truth)
+    pairs = _pair(predictions, truths)
+    if not pairs:
+        raise OutlineReadError(
+            f"{predicted}: no name agrees with one in {truth} "
+            f"(found {_some(predictions)} and {_some(truths)}); name files of one image alike, or "
+            "give two files"
+        )
+    masks = {} if ignore is None else find_label_files(ignore, IGNORE_SUFFIXES)
+    rows: list[dict[str, Any]] = []
+    evaluations: list[FiberEvaluation] = []
+    for number, (name, predicted_path, truth_path) in enumerate(pairs):
+        if progress is not None:
+            progress("evaluate", number, len(pairs))
+        mask_path = next(iter(masks.values())) if len(masks) == len(pairs) == 1 else masks.get(name)
+        evaluation = evaluate_pair(
+            predicted_path,
+            truth_path,
+            mpp=size,
+            ignore=mask_path,
+            thresholds=thresholds,
+            border=border,
+            partial=partial,
+            shapes=shapes,
+        )
+        evaluations.append(evaluation)
+        rows.append({"image": name} | evaluation.as_row())
+    if progress is not None:
+        progress("evaluate", len(pairs), len(pairs))
+    rows.append({"image": "pooled"} | pool_evaluations(evaluations).as_row())
+
+    table = pd.DataFrame(rows)
+    table.attrs["without_truth"] = sorted(set(predictions.values()) - {pair[1] for pair in pairs})
+    table.attrs["without_prediction"] = sorted(set(truths.values()) - {pair[2] for pair in pairs})
+    for missing in ("without_truth", "without_prediction"):
+        for path in table.attrs[missing]:
+            logger.warning("%s: not compared (%s)", path, missing.replace("_", " "))
+    return table
+
+
+def evaluate_pair(
+    predicted: Path,
+    truth: Path,
+    *,
+    mpp: tuple[float, float] | None = None,
+    ignore: Path | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    border: Border = "keep",
+    partial: bool = False,
+    shapes: bool = True,
+) -> FiberEvaluation:
+    """Compare one predicted with one true label file; see `evaluate_files`."""
+    if _is_vector(predicted) and _is_vector(truth):
+        raise OutlineReadError(
+            f"{predicted}: of two outline files at least one must be a label image, which tells "
+            "the size of the field"
+        )
+    if _is_vector(truth):
+        found = read_labels(predicted)
+        true = _read_vector(truth, mpp, found)
+    else:
+        true = read_labels(truth, mpp)
+        found = (
+            _read_vector(predicted, true.mpp, true)
+            if _is_vector(predicted)
+            else read_labels(predicted)
+        )
+    found, true = match_grids(found, true)
+    region = None
+    if ignore is not None:
+        mask = read_labels(ignore)
+        region = to_grid(np.asarray(mask.labels) != 0, true.labels.shape)
+    return evaluate_fibers(
+        found.labels,
+        true.labels,
+        thresholds=thresholds,
+        mpp=true.mpp,
+        ignore=region,
+        border=border,
+        partial=partial,
+        shapes=shapes,
+    )
+
+
+def find_label_files(path: str | Path, suffixes: Sequence[str] = LABEL_SUFFIXES) -> dict[str, Path]:
+    """Label files at `path`, by the name of the image that they belong to.
+
+    Raises
+    ------
+    OutlineReadError
+        If there is nothing at `path`, or no label file in it.
+    """
+    path = Path(path)
+    if path.is_file():
+        return {_image_name(path, suffixes)[0]: path}
+    if not path.is_dir():
+        raise OutlineReadError(f"{path}: there is no such file or folder")
+    if (path / RESULT_NAME).is_file():
+        return {_folder_name(path): path / RESULT_NAME}
+    folders = [child for child in sorted(path.iterdir()) if (child / RESULT_NAME).is_file()]
+    found = {_folder_name(folder): folder / RESULT_NAME for folder in folders}
+    if found:
+        return found
+    ranks: dict[str, tuple[int, int]] = {}
+    for file in sorted(path.iterdir()):
+        suffix = file.suffix.lower()
+        if suffix not in _RASTERS + _VECTORS or not file.is_file() or file.name.startswith("."):
+            continue
+        name, rank = _image_name(file, suffixes)
+        order = (rank, (_RASTERS + _VECTORS).index(suffix))
+        if name not in ranks or order < ranks[name]:
+            ranks[name], found[name] = order, file
+    if not found:
+        raise OutlineReadError(
+            f"{path}: holds no label files ({', '.join(_RASTERS + _VECTORS)}) and no folders "
+            f"with a {RESULT_NAME}"
+        )
+    return found
+
+
+def read_labels(path: Path, mpp: tuple[float, float] | None = None) -> LabelField:
+    """Read a label image, with its pixel size if it is given or stands in the file."""
+    from biopsy_ai.report.label_image import read_label_image
+
+    labels, own = read_label_image(path)
+    return LabelField(path, labels, mpp or own)
+
+
+def _read_vector(path: Path, mpp: tuple[float, float] | None, other: LabelField) -> LabelField:
+    """Draw outlines, which are in pixels of the image, over the field of the other file."""
+    from biopsy_ai.segmentation import read_outlines
+
+    if mpp is None:
+        raise OutlineReadError(
+            f"{path}: outlines are in pixels of the image; give its pixel size, such as --mpp 0.5"
+        )
+    shape = other.labels.shape
+    if other.mpp is not None:
+        rows, columns = (
+            max(1, round(length * size / new))
+            for length, size, new in zip(shape, other.mpp, mpp, strict=True)
+        )
+        shape = (rows, columns)
+    return LabelField(path, read_outlines(path, mpp=mpp, shape=shape).labels, mpp)
+
+
+def _is_vector(path: Path) -> bool:
+    return path.suffix.lower() in _VECTORS
+
+
+def _folder_name(folder: Path) -> str:
+    return folder.resolve().name.removesuffix(TRUTH_SUFFIX)
+
+
+def _image_name(path: Path, suffixes: Sequence[str]) -> tuple[str, int]:
+    """Name of the image that a label file belongs to, and how surely (0 is best)."""
+    if path.name == RESULT_NAME:
+        return _folder_name(path.parent), 0
+    stem = path.stem.removesuffix(".ome")
+    for rank, suffix in enumerate(suffixes):
+        if stem.endswith(suffix) and stem != suffix:
+            return stem.removesuffix(suffix), rank
+    return stem, len(suffixes)
+
+
+def _pair(predictions: dict[str, Path], truths: dict[str, Path]) -> list[tuple[str, Path, Path]]:
+    if len(predictions) == len(truths) == 1:
+        name, file = next(iter(predictions.items()))
+        return [(name, file, next(iter(truths.values())))]
+    return [(name, file, truths[name]) for name, file in predictions.items() if name in truths]
+
+
+def _some(files: dict[str, Path]) -> str:
+    names = ", ".join(list(files)[:3])
+    return f"{names}, …" if len(files) > 3 else names
+
+
+def _pixel_size(mpp: float | tuple[float, float] | None) -> tuple[float, float] | None:
+    if mpp is None:
+        return None
+    y, x = mpp if isinstance(mpp, tuple) else (mpp, mpp)
+    if not (np.isfinite([y, x]).all() and y > 0 and x > 0):
+        raise ConfigError(f"mpp: the pixel size must be a positive number of µm, got {mpp}")
+    return float(y), float(x)

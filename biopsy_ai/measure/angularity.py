@@ -1,0 +1,127 @@
+"""How angular a fiber is, compared with the fibers of normal size of the same section."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from biopsy_ai.measure.reference import value
+
+_MAD_TO_SD = 1.4826
+
+
+@dataclass(frozen=True)
+class SizeCenter:
+    """Center and spread of the fiber sizes of one section, on the log scale.
+
+    Attributes
+    ----------
+    log_median : float
+        Median of ln(min Feret / µm).
+    log_sd : float
+        Robust standard deviation of the upper half.
+    """
+
+    log_median: float
+    log_sd: float
+
+    def z(self, min_feret_um: np.ndarray) -> np.ndarray:
+        """Distance from the center in standard deviations, on the log scale."""
+        return (np.log(min_feret_um) - self.log_median) / self.log_sd
+
+    @property
+    def low_um(self) -> float:
+        """Min Feret at the z score below which a fiber counts as small, µm."""
+        return float(np.exp(self.log_median + value("small_z") * self.log_sd))
+
+
+def size_center(min_feret_um: np.ndarray) -> SizeCenter | None:
+    """Find the center and spread of fiber size that a section's own fibers suggest.
+
+    Parameters
+    ----------
+    min_feret_um : (n,) ndarray of float
+
+    Returns
+    -------
+    SizeCenter or None
+        None without enough fibers or without any spread.
+
+    Notes
+    -----
+    The spread is 1.4826 times the median distance of the larger half from the median. Atrophic
+    fibers widen the lower half only, and would otherwise raise the limit that they are judged by.
+    When more than half of the fibers are atrophic, the median is one of theirs and the section
+    cannot serve as its own reference. [E: engineering rule]
+    """
+    logs = np.log(min_feret_um[min_feret_um > 0])
+    if len(logs) < value("size_normal_min_fibers"):
+        return None
+    median = float(np.median(logs))
+    spread = _MAD_TO_SD * float(np.median(logs[logs >= median] - median))
+    return SizeCenter(median, spread) if spread > 0 else None
+
+
+def angularity_scores(fibers: pd.DataFrame) -> np.ndarray:
+    """Score how angular each fiber is, from 0 to 1; fibers of normal size average 0.5.
+
+    Parameters
+    ----------
+    fibers : DataFrame
+        Columns ``min_feret_um``, ``circularity``, ``feret_aspect_ratio``, ``n_acute_angles``,
+        ``solidity``, ``shape_assessable``, ``excluded``.
+
+    Returns
+    -------
+    (n,) ndarray of float
+        Mean of the ranks, among the fibers of normal size of the same section, of 1 - circularity,
+        Feret aspect ratio, number of acute angles and 1 - solidity. NaN for fibers whose shape
+        cannot be judged or that are excluded, and for all where too few fibers have normal size.
+
+    Notes
+    -----
+    Rank is the share of reference fibers below the value and half of those equal to it. Normal
+    fibers are polygons and moderately angular, more so in some stains and species; ranks make
+    each section its own standard. Normal size is within two robust standard deviations of
+    `size_center`. There is no published cut-off for angularity. [E]
+    """
+    scores = np.full(len(fibers), np.nan)
+    judged = (fibers["shape_assessable"] & ~fibers["excluded"]).to_numpy(bool)
+    size = fibers["min_feret_um"].to_numpy(float)
+    center = size_center(size[~fibers["excluded"].to_numpy(bool)])
+    if center is None or not judged.any():
+        return scores
+    normal = judged.copy()
+    normal[judged] = np.abs(center.z(size[judged])) <= abs(value("small_z"))
+    if np.count_nonzero(normal) < value("size_normal_min_fibers"):
+        return scores
+    signs = (
+        -fibers["circularity"].to_numpy(float),
+        fibers["feret_aspect_ratio"].to_numpy(float),
+        fibers["n_acute_angles"].to_numpy(float),
+        -fibers["solidity"].to_numpy(float),
+    )
+    scores[judged] = np.mean([midranks(sign[judged], sign[normal]) for sign in signs], axis=0)
+    return scores
+
+
+def midranks(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Share of reference values below each value, ties counted half.
+
+    Parameters
+    ----------
+    values : (n,) ndarray
+    reference : (m,) ndarray
+        Not empty.
+
+    Returns
+    -------
+    (n,) ndarray of float
+        In 0..1.
+    """
+    ordered = np.sort(reference)
+    below = np.searchsorted(ordered, values, side="left")
+    up_to = np.searchsorted(ordered, values, side="right")
+    return (below + up_to) / (2.0 * len(ordered))

@@ -1,0 +1,268 @@
+"""The fiber table: one row per fiber of a label image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from biopsy_ai.config import MPP_COARSE, MeasurementConfig
+from biopsy_ai.measure.angularity import angularity_scores
+from biopsy_ai.measure.boxes import LabelArray, find_boxes, read_windows
+from biopsy_ai.measure.feret import measure_hull
+from biopsy_ai.measure.outline import subpixel_outline, trace_outline
+from biopsy_ai.measure.perimeter import crofton_perimeter
+from biopsy_ai.measure.reference import value
+from biopsy_ai.measure.shape import (
+    CURVATURE_SAMPLES,
+    curvature_measures,
+    measure_shape,
+    resample_outline,
+)
+from biopsy_ai.measure.size import measure_size
+
+CUT_BY_BORDER = "cut by the image border"
+"""Reason of exclusion of a fiber that reaches the first or last row or column."""
+
+SIZE_COLUMNS = (
+    "area_um2",
+    "perimeter_um",
+    "min_feret_um",
+    "max_feret_um",
+    "lesser_diameter_um",
+    "orthogonal_diameter_um",
+    "equivalent_diameter_um",
+    "axis_major_length_um",
+    "axis_minor_length_um",
+    "eccentricity",
+    "orientation_deg",
+    "centroid_y_um",
+    "centroid_x_um",
+)
+SHAPE_COLUMNS = (
+    "circularity",
+    "solidity",
+    "convexity",
+    "feret_aspect_ratio",
+    "roundness",
+    "triangularity",
+    "min_angle_deg",
+    "n_acute_angles",
+    "max_curvature",
+    "concave_fraction",
+    "angularity",
+)
+COLUMNS = (
+    "label",
+    *SIZE_COLUMNS,
+    *SHAPE_COLUMNS,
+    "shape_assessable",
+    "touches_border",
+    "touches_tissue_edge",
+    "confidence",
+    "excluded",
+    "exclusion_reason",
+)
+"""Columns of the fiber table, in order."""
+
+_MEASURED = SIZE_COLUMNS + SHAPE_COLUMNS[:8]
+
+Progress = Callable[[str, int, int], None]
+
+
+def measure_fibers(
+    labels: LabelArray,
+    mpp: tuple[float, float],
+    *,
+    ids: np.ndarray | None = None,
+    boxes: np.ndarray | None = None,
+    confidence: np.ndarray | None = None,
+    touches_tissue_edge: np.ndarray | None = None,
+    image_mpp: tuple[float, float] | float | None = None,
+    config: MeasurementConfig | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Measure every fiber of a label image.
+
+    Parameters
+    ----------
+    labels : (H, W) array of int
+        0 background, each fiber a number. A numpy array, or anything that is sliced the same way,
+        such as a zarr array; it is read in pieces and never held whole.
+    mpp : (y, x) tuple of float
+        Size of a label pixel in µm. Pixels need not be square: outlines are scaled to µm before
+        anything is measured on them, and the Crofton directions are weighted by their angles.
+    ids : (n,) array of int, optional
+        Labels to measure, ascending. Without it: 1..n when boxes are given, else all that occur.
+    boxes : (n, 4) array of int, optional
+        Box of each, y0, x0, y1, x1, half-open. Found in the image if not given.
+    confidence : (n,) array of float, optional
+        Copied into the table; NaN if not given.
+    touches_tissue_edge : (n,) array of bool, optional
+        Copied into the table; False if not given.
+    image_mpp : (y, x) tuple of float, or float, optional
+        Pixel size of the image that the fibers were outlined on, if not that of the labels.
+        Above 1.5 µm no shape is measured.
+    config : MeasurementConfig, optional
+    progress : callable, optional
+        Called as ``progress("measure", done, total)``.
+
+    Returns
+    -------
+    DataFrame
+        One row per fiber in the order of ``ids``, columns `COLUMNS`. Lengths in µm, angles in
+        degrees, centroids from the top left corner of the image.
+
+    Raises
+    ------
+    ValueError
+        If the label image is not a plane of whole numbers, if arguments do not fit each other, or
+        if a label does not occur in its box.
+
+    Notes
+    -----
+    Area, centroid, ellipse and equivalent diameter are those of all pixels with the label, holes
+    left out. Perimeter, Feret diameters and shape are those of the outer outline of the largest
+    connected part, holes taken as filled: a vacuole or a stray pixel does not change the shape of
+    a fiber. Shape is called from an equivalent diameter of ``config.min_shape_diameter_px`` label
+    pixels (``shape_assessable``) and not measured at all below 12 px, where the pixel grid
+    decides it.
+    """
+    config = config or MeasurementConfig()
+    ids, boxes = _fibers_to_measure(labels, ids, boxes)
+    total = len(ids)
+    coarsest = max(np.atleast_1d(mpp if image_mpp is None else image_mpp).astype(float))
+    shapes_wanted = bool(coarsest <= MPP_COARSE)
+    height, width = int(labels.shape[0]), int(labels.shape[1])
+    measured = np.full((total, len(_MEASURED)), np.nan)
+    curvature = np.full((total, 2), np.nan)
+    touches_border = np.zeros(total, dtype=bool)
+    done = 0
+    if progress:
+        progress("measure", 0, total)
+    for piece, origin, members in read_windows(labels, boxes):
+        outlines = np.zeros((len(members), CURVATURE_SAMPLES), dtype=complex)
+        diameters = np.zeros(len(members))
+        for k, row in enumerate(members):
+            y0, x0, y1, x1 = (int(edge) for edge in boxes[row])
+            mask = piece[y0 - origin[0] : y1 - origin[0], x0 - origin[1] : x1 - origin[1]]
+            mask = np.equal(mask, ids[row]).view(np.uint8)
+            if not mask.any():
+                raise ValueError(f"label {ids[row]} does not occur in its box {boxes[row]}")
+            values, outline, diameters[k] = _measure_one(mask, mpp, shapes_wanted)
+            measured[row, : len(values)] = values
+            if outline is not None:
+                outlines[k] = outline
+            touches_border[row] = (
+                (y0 == 0 and mask[0].any())
+                or (x0 == 0 and mask[:, 0].any())
+                or (y1 == height and mask[-1].any())
+                or (x1 == width and mask[:, -1].any())
+            )
+            done += 1
+            if progress and done % 256 == 0:
+                progress("measure", done, total)
+        drawn = diameters > 0
+        if drawn.any():
+            curvature[members[drawn]] = np.stack(
+                curvature_measures(outlines[drawn], diameters[drawn]), axis=1
+            )
+
+    fibers = pd.DataFrame(measured, columns=list(_MEASURED))
+    fibers.insert(0, "label", ids)
+    fibers["centroid_y_um"] += boxes[:, 0] * mpp[0]
+    fibers["centroid_x_um"] += boxes[:, 1] * mpp[1]
+    fibers["max_curvature"], fibers["concave_fraction"] = curvature.T
+    diameter_px = fibers["equivalent_diameter_um"] / np.sqrt(mpp[0] * mpp[1])
+    fibers["shape_assessable"] = shapes_wanted & (diameter_px >= config.min_shape_diameter_px)
+    fibers["touches_border"] = touches_border
+    fibers["touches_tissue_edge"] = _column(touches_tissue_edge, total, False, bool)
+    fibers["confidence"] = _column(confidence, total, np.nan, np.float32)
+    fibers["excluded"] = touches_border & config.exclude_border_fibers
+    fibers["exclusion_reason"] = np.where(fibers["excluded"], CUT_BY_BORDER, "")
+    fibers["angularity"] = angularity_scores(fibers)
+    if progress and total:
+        progress("measure", total, total)
+    return fibers[list(COLUMNS)]
+
+
+def _fibers_to_measure(
+    labels: LabelArray, ids: np.ndarray | None, boxes: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if len(labels.shape) != 2:
+        raise ValueError(f"a label image has two axes, this one has shape {labels.shape}")
+    kind = np.dtype(getattr(labels, "dtype", np.int64)).kind
+    if kind not in "iu":
+        raise ValueError("a label image holds whole numbers, 0 for background")
+    if boxes is None:
+        found, found_boxes = find_boxes(labels)
+        if ids is None:
+            return found, found_boxes
+        ids = np.asarray(ids, dtype=np.int64)
+        missing = np.setdiff1d(ids, found)
+        if len(missing):
+            raise ValueError(f"labels that do not occur in the image: {missing[:10].tolist()}")
+        return ids, found_boxes[np.searchsorted(found, ids)]
+    boxes = np.asarray(boxes, dtype=np.int64).reshape(-1, 4)
+    if ids is None:
+        ids = np.arange(1, len(boxes) + 1)
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) != len(boxes):
+        raise ValueError(f"{len(ids)} labels with {len(boxes)} boxes")
+    return ids, boxes
+
+
+def _measure_one(
+    mask: np.ndarray, mpp: tuple[float, float], shapes_wanted: bool
+) -> tuple[list[float], np.ndarray | None, float]:
+    """Measure one fiber.
+
+    Gives the values in the order of `_MEASURED`, and the resampled outline and the equivalent
+    diameter of the filled outline for the curvature, or None and 0 where no shape is measured.
+    """
+    size = measure_size(mask, mpp)
+    pixel_area = mpp[0] * mpp[1]
+    diameter_px = 2.0 * float(np.sqrt(size.area_px / np.pi))
+    traced = trace_outline(mask)
+    outline = subpixel_outline(traced) * mpp
+    hull = measure_hull(outline)
+    perimeter = crofton_perimeter(traced.sides, mpp)
+    values = [
+        size.area_px * pixel_area,
+        perimeter,
+        hull.min_feret,
+        hull.max_feret,
+        hull.across,
+        (hull.max_feret + hull.across) / 2.0,
+        diameter_px * float(np.sqrt(pixel_area)),
+        size.axis_major_length,
+        size.axis_minor_length,
+        size.eccentricity,
+        size.orientation_deg,
+        size.centroid_y,
+        size.centroid_x,
+    ]
+    if not shapes_wanted or diameter_px < value("min_diameter_px_values"):
+        return values, None, 0.0
+    filled = traced.area_px * pixel_area
+    shape = measure_shape(outline, hull, area=filled, perimeter=perimeter)
+    values += [
+        shape.circularity,
+        shape.solidity,
+        shape.convexity,
+        shape.feret_aspect_ratio,
+        shape.roundness,
+        shape.triangularity,
+        shape.min_angle_deg,
+        float(shape.n_acute_angles),
+    ]
+    return values, resample_outline(outline), 2.0 * float(np.sqrt(filled / np.pi))
+
+
+def _column(given: np.ndarray | None, total: int, missing: object, dtype: type) -> np.ndarray:
+    if given is None:
+        return np.full(total, missing, dtype=dtype)
+    if len(given) != total:
+        raise ValueError(f"{len(given)} values were given for {total} fibers")
+    return np.asarray(given, dtype=dtype)

@@ -1,0 +1,122 @@
+"""Where a result comes from: versions, hashes, settings and times."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from biopsy_ai import __version__
+from biopsy_ai.config import AnalysisConfig
+
+if TYPE_CHECKING:
+    from biopsy_ai.segmentation import Model, Segmentation
+    from biopsy_ai.slides import Slide
+
+
+class Stopwatch:
+    """Seconds spent in each stage of an analysis."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent inside the ``with`` block to the stage `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hash a file with SHA-256; returns 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def identity(
+    config: AnalysisConfig,
+    *,
+    image_sha256: str | None,
+    outlines_sha256: str | None,
+    model: Model | None,
+) -> dict[str, Any]:
+    """Everything that decides the result of an analysis: where all of it agrees, so do results.
+
+    The hashes, and the model, are ``None`` where they took no part: the image where only outlines
+    were given, the model where nothing was segmented.
+    """
+    return {
+        "biopsy_ai_version": __version__,
+        "configuration": config.model_dump(mode="json"),
+        "image_sha256": image_sha256,
+        "outlines_sha256": outlines_sha256,
+        "weights_sha256": None if model is None else model.weights_sha256,
+        # The thresholds stored with a model can change while its weights do not.
+        "model_spec_sha256": None if model is None else _text_sha256(model.spec),
+    }
+
+
+def describe(
+    config: AnalysisConfig,
+    segmentation: Segmentation,
+    slide: Slide | None,
+    *,
+    outlines: str | Path | None,
+    model: Model | None,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Build the provenance of one analysis, ready for JSON.
+
+    Parameters
+    ----------
+    config, segmentation, slide
+        What the analysis used; `slide` is ``None`` where only outlines were given.
+    outlines
+        File with the user's outlines, ``None`` where fibers were segmented.
+    model
+        The model, ``None`` where outlines were given.
+    seconds
+        Time spent per stage.
+    """
+    decisive = identity(
+        config,
+        image_sha256=None if slide is None else slide.sha256(),
+        outlines_sha256=None if outlines is None else file_sha256(outlines),
+        model=model,
+    )
+    return {
+        **decisive,
+        "image_file": None if slide is None else str(slide.path.resolve()),
+        "outlines_file": None if outlines is None else str(Path(outlines).resolve()),
+        "segmentation": dict(segmentation.provenance),
+        "python_version": platform.python_version(),
+        "numpy_version": _installed("numpy"),
+        "torch_version": _installed("torch"),
+        "platform": platform.platform(),
+        "utc_time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": {stage: round(spent, 3) for stage, spent in seconds.items()},
+    }
+
+
+def _text_sha256(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _installed(distribution: str) -> str | None:
+    # Asks the installation rather than the module, so that torch is not loaded for its version.
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,341 @@
+"""Label images: written as tiled OME-TIFF, read from TIFF and PNG."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai import __version__
+from biopsy_ai.errors import OutlineReadError
+from biopsy_ai.report.files import replacing
+
+if TYPE_CHECKING:
+    from biopsy_ai.slides.pixel_size import PixelSize
+
+TILE_PX = 512
+BAND_PX = 1024
+"""Rows that are read at a time: the chunks of large label images are as high."""
+
+BIGTIFF_BYTES = 2 << 30
+"""Label images larger than this, before compression, are written as BigTIFF."""
+
+IN_MEMORY_PX = 1 << 28
+"""Label images of more pixels (1 GiB as int32) are kept on disk rather than in memory."""
+
+MAX_PX = 1 << 34
+"""Images of more pixels are refused."""
+
+MASK_VALUES = (1, 255, 65535)
+"""An image with one of these as its only value besides 0 is a mask and no label image."""
+
+PHOTOGRAPH_CHANGES = 0.3
+"""Inside fibers, neighbors carry the same label. An image where more than this share of
+neighboring pixels differ is a photograph; those have 0.7 and more. [default]"""
+
+HOW_TO_EXPORT = (
+    "Give a label image: one gray channel, 0 for background and one number per fiber, "
+    "as 16-bit or 32-bit TIFF or 16-bit PNG."
+)
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """What a file with labels holds.
+
+    Attributes
+    ----------
+    labels
+        (H, W) int32, a numpy array or, if large, a zarr array in a temporary folder.
+    stated
+        What the file says about its pixel size.
+    from_mask
+        Whether the file is a two-valued mask whose connected parts were numbered.
+    """
+
+    labels: Any
+    stated: PixelSize
+    from_mask: bool
+
+
+def write_label_image(path: str | Path, labels: Any, mpp: tuple[float, float]) -> None:
+    """Write labels as tiled, compressed int32 OME-TIFF with their pixel size.
+
+    The labels are read and written by rows of tiles, never whole. Deflate at level 1 without
+    predictor is the fastest of the compressions that ImageJ, QuPath and napari all read, and
+    packs labels a hundredfold.
+
+    Parameters
+    ----------
+    path
+        File to write or replace.
+    labels : (H, W) array of int
+        Read as ``labels[y0:y1, x0:x1]``.
+    mpp
+        Pixel size (y, x) in µm.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    import tifffile
+
+    height, width = (int(side) for side in labels.shape)
+    with replacing(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            _tiles(labels),
+            shape=(height, width),
+            dtype=np.int32,
+            tile=(TILE_PX, TILE_PX),
+            compression="zlib",
+            compressionargs={"level": 1},
+            photometric="minisblack",
+            bigtiff=height * width * 4 > BIGTIFF_BYTES,
+            ome=True,
+            metadata={
+                "axes": "YX",
+                "PhysicalSizeX": float(mpp[1]),
+                "PhysicalSizeXUnit": "µm",
+                "PhysicalSizeY": float(mpp[0]),
+                "PhysicalSizeYUnit": "µm",
+                "Channel": {"Name": "fiber labels"},
+            },
+            resolution=(1e4 / mpp[1], 1e4 / mpp[0]),
+            resolutionunit="CENTIMETER",
+            software=f"biopsy-ai {__version__}",
+        )
+
+
+def read_label_image(path: str | Path) -> tuple[Any, tuple[float, float] | None]:
+    """Read a label image and its pixel size.
+
+    Parameters
+    ----------
+    path
+        TIFF of any integer type, or of real type with whole numbers; PNG with 8 or 16 bit.
+        A two-valued mask is taken apart into its 4-connected parts.
+
+    Returns
+    -------
+    labels : (H, W) array of int32
+        As numbered in the file. A zarr array in a temporary folder where it is large.
+    mpp : tuple of float or None
+        Pixel size (y, x) in µm, None if the file states no plausible one.
+
+    Raises
+    ------
+    OutlineReadError
+        The file is missing, damaged, or is no label image.
+    """
+    from biopsy_ai.slides.pixel_size import is_plausible
+
+    file = load_label_image(path)
+    stated = file.stated.mpp
+    return file.labels, stated if stated is not None and is_plausible(stated) else None
+
+
+def load_label_image(path: str | Path) -> LabelFile:
+    """Read a label image with all that the file says; see `read_label_image`."""
+    from biopsy_ai.slides.pixel_size import PixelSize
+
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(8)
+        if magic[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return _load_tiff(path)
+        if magic == b"\x89PNG\r\n\x1a\n":
+            labels, from_mask = _collect(_png_pixels(path), path)
+            return LabelFile(labels, PixelSize(), from_mask)
+    except OutlineReadError:
+        raise
+    except OSError as error:
+        raise OutlineReadError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except Exception as error:
+        # damaged files make the decoders raise errors of many kinds
+        raise OutlineReadError(
+            f"{path}: is damaged or incomplete ({error}). Export it again."
+        ) from error
+    if magic[:3] == b"\xff\xd8\xff":
+        raise OutlineReadError(
+            f"{path}: JPEG blurs the borders between labels and holds at most 255 of them. "
+            + HOW_TO_EXPORT
+        )
+    raise OutlineReadError(f"{path}: is neither TIFF nor PNG. {HOW_TO_EXPORT}")
+
+
+def allocate_labels(shape: tuple[int, int]) -> Any:
+    """Make an empty label image, in memory if it is small, else in a temporary folder.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+
+    Returns
+    -------
+    (H, W) array of int32, all 0
+        A numpy array, or a zarr array with chunks of `BAND_PX` whose folder is removed with it.
+    """
+    if shape[0] * shape[1] <= IN_MEMORY_PX:
+        return np.zeros(shape, dtype=np.int32)
+    import zarr
+
+    folder = tempfile.mkdtemp(prefix="biopsy-ai-")
+    array = zarr.create_array(
+        store=folder, shape=shape, chunks=(BAND_PX, BAND_PX), dtype="int32", fill_value=0
+    )
+    weakref.finalize(array, shutil.rmtree, folder, ignore_errors=True)
+    return array
+
+
+def _tiles(labels: Any) -> Iterator[NDArray[np.int32]]:
+    height, width = labels.shape
+    for top in range(0, height, BAND_PX):
+        band = np.asarray(labels[top : top + BAND_PX, 0:width], dtype=np.int32)
+        for y in range(0, len(band), TILE_PX):
+            for x in range(0, width, TILE_PX):
+                yield np.ascontiguousarray(band[y : y + TILE_PX, x : x + TILE_PX])
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """Pixels of a file, (H, W) or (H, W, channels), read by rows."""
+
+    shape: tuple[int, ...]
+    rows: Callable[[int, int], NDArray[Any]]
+
+
+def _load_tiff(path: Path) -> LabelFile:
+    import tifffile
+
+    from biopsy_ai.slides.tiff_metadata import tiff_pixel_size
+
+    with tifffile.TiffFile(path) as file:
+        stated = tiff_pixel_size(file)
+        series = file.series[0]
+        axes, shape = series.axes, series.shape
+        kept = [i for i, n in enumerate(shape) if n > 1 or axes[i] in "YX"]
+        axes = "".join(axes[i] for i in kept)
+        shape = tuple(shape[i] for i in kept)
+        color = series.keyframe.samplesperpixel > 1
+        if len(shape) != 2 and not (color and axes in ("YXS", "SYX")):
+            raise OutlineReadError(
+                f"{path}: is a stack of {' × '.join(str(n) for n in shape)} ({axes}), not one "
+                "flat label image. Export a single plane."
+            )
+        n_px = shape[0] * shape[1] if axes != "SYX" else shape[1] * shape[2]
+        _check_size(path, n_px)
+        if n_px <= IN_MEMORY_PX or axes == "SYX":
+            array = series.levels[0].asarray().reshape(shape)
+            pixels = _of_array(np.moveaxis(array, 0, -1) if axes == "SYX" else array)
+            labels, from_mask = _collect(pixels, path)
+        else:
+            import zarr
+
+            with series.levels[0].aszarr() as store:
+                stored: Any = zarr.open_array(store, mode="r")
+                lead = (0,) * (stored.ndim - len(shape))
+                pixels = _Pixels(shape, lambda y0, y1: np.asarray(stored[(*lead, slice(y0, y1))]))
+                labels, from_mask = _collect(pixels, path)
+    return LabelFile(labels, stated, from_mask)
+
+
+def _png_pixels(path: Path) -> _Pixels:
+    import cv2
+
+    data = np.fromfile(path, dtype=np.uint8)
+    # width and height stand at bytes 16 to 23 of every PNG
+    width, height = (int(n) for n in data[16:24].view(">u4"))
+    if width * height > IN_MEMORY_PX:
+        raise OutlineReadError(
+            f"{path}: {width} × {height} px is too large for a PNG. Export it as TIFF."
+        )
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ValueError("the PNG data cannot be decoded")
+    return _of_array(image)
+
+
+def _of_array(array: NDArray[Any]) -> _Pixels:
+    return _Pixels(array.shape, lambda y0, y1: array[y0:y1])
+
+
+def _check_size(path: Path, n_px: int) -> None:
+    if n_px > MAX_PX:
+        raise OutlineReadError(
+            f"{path}: an image of {n_px / 1e9:.0f} gigapixels is too large. Crop it to the tissue."
+        )
+
+
+def _collect(pixels: _Pixels, path: Path) -> tuple[Any, bool]:
+    """Copy pixels into a label image, checking that they are labels."""
+    labels = allocate_labels((pixels.shape[0], pixels.shape[1]))
+    neighbors = changes = 0
+    highest, two_valued = 0, True
+    for top in range(0, pixels.shape[0], BAND_PX):
+        band = _one_channel(pixels.rows(top, min(top + BAND_PX, pixels.shape[0])), path)
+        band = _whole_numbers(band, path)
+        inside = (band[:, 1:] > 0) & (band[:, :-1] > 0)
+        neighbors += int(np.count_nonzero(inside))
+        changes += int(np.count_nonzero(inside & (band[:, 1:] != band[:, :-1])))
+        peak = int(band.max(initial=0))
+        if peak > 0:
+            two_valued &= highest in (0, peak) and bool(((band == 0) | (band == peak)).all())
+            highest = max(highest, peak)
+        labels[top : top + len(band), 0 : band.shape[1]] = band
+    if changes > PHOTOGRAPH_CHANGES * neighbors:
+        raise OutlineReadError(
+            f"{path}: looks like a photograph rather than a label image, for neighboring pixels "
+            f"mostly differ. {HOW_TO_EXPORT} The section itself is given as the slide."
+        )
+    if not (two_valued and highest in MASK_VALUES):
+        return labels, False
+    if not isinstance(labels, np.ndarray):
+        raise OutlineReadError(
+            f"{path}: is a two-valued mask too large to be taken apart into fibers. "
+            + HOW_TO_EXPORT
+        )
+    from scipy import ndimage
+
+    return ndimage.label(labels, output=np.int32)[0], True
+
+
+def _one_channel(band: NDArray[Any], path: Path) -> NDArray[Any]:
+    if band.ndim == 2:
+        return band
+    # a second or fourth channel is opacity
+    colors = band[:, :, : 1 if band.shape[2] <= 2 else 3]
+    if (colors != colors[:, :, :1]).any():
+        raise OutlineReadError(
+            f"{path}: is a color image, so its colors cannot be told for labels. {HOW_TO_EXPORT}"
+        )
+    return colors[:, :, 0]
+
+
+def _whole_numbers(band: NDArray[Any], path: Path) -> NDArray[np.int32]:
+    if band.dtype.kind not in "biuf":
+        raise OutlineReadError(f"{path}: holds {band.dtype} values. {HOW_TO_EXPORT}")
+    if band.dtype.kind == "f" and not (np.isfinite(band).all() and (band == np.rint(band)).all()):
+        raise OutlineReadError(
+            f"{path}: holds numbers with fractions, such as probabilities or distances. "
+            + HOW_TO_EXPORT
+        )
+    if band.dtype.kind in "if" and band.size and band.min() < 0:
+        raise OutlineReadError(
+            f"{path}: holds negative numbers. Set what is no fiber to 0. {HOW_TO_EXPORT}"
+        )
+    if band.size and band.max() > np.iinfo(np.int32).max:
+        raise OutlineReadError(
+            f"{path}: holds a label above {np.iinfo(np.int32).max}. Number the fibers from 1."
+        )
+    return band.astype(np.int32)

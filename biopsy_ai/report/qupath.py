@@ -1,0 +1,317 @@
+"""QuPath's GeoJSON: fibers as detection objects, written for QuPath 0.4 to 0.8 and read back.
+
+The keys are those of QuPath's own reader (qupath-core, ``QuPathTypeAdapters`` and
+``ROITypeAdapters``): a color beside every class name, UUIDs as ids, NaN as text, metadata as
+text, coordinates (x, y) in pixels of the full-resolution image with 2 decimals.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import uuid
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.errors import OutlineReadError
+from biopsy_ai.report.contours import fill_rings, ring_area
+from biopsy_ai.report.files import replacing
+from biopsy_ai.report.outline_files import (
+    MAX_BYTES,
+    Outline,
+    ReadOutlines,
+    label_from_name,
+    number_outlines,
+)
+from biopsy_ai.report.tables import round_significant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIBER_CLASS = ("Fiber", (0, 158, 115))
+EXCLUDED_CLASS = ("Excluded fiber", (230, 159, 0))
+"""Class names and colors in QuPath; the colors are those of the overlay."""
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "biopsy-ai")
+_UNITS = {"um2": "µm^2", "um": "µm", "deg": "°", "px": "px"}
+
+
+def write_geojson(
+    path: str | Path,
+    outlines: Iterable[tuple[int, NDArray[np.float64]]],
+    *,
+    image_id: str,
+    fibers: pd.DataFrame | None = None,
+) -> None:
+    """Write fibers as QuPath detections, one after the other.
+
+    Parameters
+    ----------
+    path
+        File to write or replace; its name should end in ``.geojson``.
+    outlines
+        Label and polygon of each fiber, (N, 2) as (x, y) in pixels of the original image.
+    image_id
+        What tells the image from others, such as its SHA-256. The same fiber of the same image
+        gets the same UUID in every run.
+    fibers
+        Table of fibers. Its numbers become measurements ("Area µm^2"), its text metadata, and
+        ``excluded`` decides the class.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    rows = _rows_by_label(fibers)
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write('{"type":"FeatureCollection","features":[')
+        separator = "\n"
+        for label, polygon in outlines:
+            feature = _feature(label, polygon, image_id, rows.get(label, {}))
+            file.write(separator)
+            file.write(
+                json.dumps(feature, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            )
+            separator = ",\n"
+        file.write("\n]}\n")
+
+
+def read_geojson(path: str | Path) -> ReadOutlines:
+    """Read outlines from GeoJSON as QuPath, and tools that follow it, write it.
+
+    A feature collection, a list of features, one feature or one geometry; plain, gzipped or
+    zipped. Annotations, detections and cells (their outer boundary) are taken, with Polygon or
+    MultiPolygon geometry. A fiber keeps the number in ``metadata.label`` or in its name
+    ("fiber 12", "12"); others are numbered in the order of the file. Where a file holds
+    detections or cells, an annotation around several of them is a region and no fiber.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    ReadOutlines
+        Outlines in (x, y) pixels of the original image.
+
+    Raises
+    ------
+    OutlineReadError
+        The file is missing, damaged or no GeoJSON.
+    """
+    try:
+        content = json.loads(_text(Path(path)))
+    except OSError as error:
+        raise OutlineReadError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise OutlineReadError(
+            f"{path}: is not valid GeoJSON ({error}). Export it again from QuPath with "
+            "File > Export objects as GeoJSON."
+        ) from error
+    found: list[tuple[Mapping[str, Any], tuple[NDArray[np.float64], ...]]] = []
+    n_skipped = 0
+    try:
+        for feature in _features(content):
+            rings = _rings(feature.get("geometry"))
+            if rings:
+                found.append((feature, rings))
+            else:
+                n_skipped += 1
+        regions = _regions(found)
+        kept = [item for i, item in enumerate(found) if i not in regions]
+        numbers = number_outlines([_proposed_label(feature) for feature, _ in kept])
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise OutlineReadError(
+            f"{path}: has a feature that cannot be understood ({error}). "
+            "Export it again from QuPath with File > Export objects as GeoJSON."
+        ) from error
+    outlines = tuple(
+        Outline(number, rings) for number, (_, rings) in zip(numbers, kept, strict=True)
+    )
+    return ReadOutlines(outlines, n_skipped + len(regions))
+
+
+def measurement_name(column: str) -> str:
+    """Turn a column of the fiber table into a QuPath measurement, ``area_um2`` to "Area µm^2"."""
+    words = column.split("_")
+    unit = _UNITS.get(words[-1]) if len(words) > 1 else None
+    title = " ".join(word.capitalize() for word in (words[:-1] if unit else words))
+    return f"{title} {unit}" if unit else title
+
+
+def _feature(
+    label: int, polygon: NDArray[np.float64], image_id: str, row: Mapping[str, Any]
+) -> dict[str, Any]:
+    points = np.round(polygon, 2).tolist()
+    name, color = EXCLUDED_CLASS if row.get("excluded") is True else FIBER_CLASS
+    measurements: dict[str, float | str] = {}
+    metadata = {"label": str(label)}
+    for column, value in row.items():
+        if isinstance(value, bool):
+            measurements[measurement_name(column)] = int(value)
+        elif isinstance(value, (int, float)):
+            measurements[measurement_name(column)] = _number(value)
+        elif isinstance(value, str) and value:
+            metadata[column] = value
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(_NAMESPACE, f"{image_id}/{label}")),
+        "geometry": {"type": "Polygon", "coordinates": [[*points, points[0]]]},
+        "properties": {
+            "objectType": "detection",
+            "name": f"fiber {label}",
+            "classification": {"name": name, "color": list(color)},
+            "measurements": measurements,
+            "metadata": metadata,
+        },
+    }
+
+
+def _number(value: float) -> float | str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value if isinstance(value, int) else round_significant(value)
+
+
+def _rows_by_label(fibers: pd.DataFrame | None) -> dict[int, dict[str, Any]]:
+    if fibers is None:
+        return {}
+    names = [str(name) for name in fibers.columns if name != "label"]
+    columns = [fibers[name].tolist() for name in names]
+    labels = fibers["label"].tolist()
+    rows = zip(*columns, strict=True) if columns else ((),) * len(labels)
+    return {
+        int(label): dict(zip(names, row, strict=True))
+        for label, row in zip(labels, rows, strict=True)
+    }
+
+
+def _text(path: Path) -> str:
+    with open(path, "rb") as file:
+        magic = file.read(2)
+    if magic == b"PK":
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.lower().endswith((".geojson", ".json"))]
+            if len(names) != 1:
+                raise ValueError(f"the archive holds {len(names)} GeoJSON files, not one")
+            with archive.open(names[0]) as file:
+                data = _limited(file)
+    elif magic == b"\x1f\x8b":
+        with gzip.open(path) as file:
+            data = _limited(file)
+    else:
+        with open(path, "rb") as file:
+            data = _limited(file)
+    return data.decode("utf-8-sig")
+
+
+def _limited(file: Any) -> bytes:
+    buffer = io.BytesIO()
+    while chunk := file.read(1 << 20):
+        buffer.write(chunk)
+        if buffer.tell() > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES >> 30} GiB of text")
+    return buffer.getvalue()
+
+
+def _features(content: Any) -> Iterator[Mapping[str, Any]]:
+    """Go through every feature, also those that stand below others in the object hierarchy."""
+    if isinstance(content, list):
+        for item in content:
+            yield from _features(item)
+        return
+    if not isinstance(content, dict):
+        raise ValueError("expected a GeoJSON object")
+    kind = content.get("type")
+    if kind == "FeatureCollection":
+        yield from _features(content.get("features") or [])
+    elif kind in ("Polygon", "MultiPolygon"):
+        yield {"geometry": content}
+    elif "geometry" in content:
+        yield content
+        yield from _features((content.get("properties") or {}).get("childObjects") or [])
+    else:
+        raise ValueError(f"expected features, found {kind!r}")
+
+
+def _rings(geometry: Any) -> tuple[NDArray[np.float64], ...]:
+    """Rings of a polygon with an area, without the repeated last point."""
+    if not isinstance(geometry, dict):
+        return ()
+    coordinates = geometry.get("coordinates")
+    if geometry.get("type") == "Polygon":
+        polygons = [coordinates]
+    elif geometry.get("type") == "MultiPolygon":
+        polygons = list(coordinates or [])
+    else:
+        return ()
+    rings = []
+    for ring in (ring for polygon in polygons for ring in polygon or []):
+        points = np.array([point[:2] for point in ring], dtype=np.float64).reshape(-1, 2)
+        if len(points) > 1 and (points[0] == points[-1]).all():
+            points = points[:-1]
+        if not np.isfinite(points).all():
+            raise ValueError("a coordinate is not a finite number")
+        if len(points) >= 3 and ring_area(points) > 0:
+            rings.append(points)
+    return tuple(rings)
+
+
+def _object_type(feature: Mapping[str, Any]) -> str:
+    properties = feature.get("properties") or {}
+    kind = properties.get("objectType") or properties.get("object_type") or "annotation"
+    return str(kind).removeprefix("PathObject").removeprefix("Path").removesuffix("Object").lower()
+
+
+def _proposed_label(feature: Mapping[str, Any]) -> int | None:
+    properties = feature.get("properties") or {}
+    metadata = properties.get("metadata") or {}
+    for value in (metadata.get("label"), properties.get("label"), properties.get("name")):
+        label = label_from_name(value)
+        if label is not None:
+            return label
+    return None
+
+
+def _regions(
+    found: list[tuple[Mapping[str, Any], tuple[NDArray[np.float64], ...]]],
+) -> set[int]:
+    """Find the annotations that surround the middle of two or more detections or cells."""
+    kinds = [_object_type(feature) for feature, _ in found]
+    inner = [i for i, kind in enumerate(kinds) if kind in ("detection", "cell", "tile")]
+    if len(inner) < 2 or len(inner) == len(found):
+        return set()
+    corners = np.array([(found[i][1][0].min(axis=0), found[i][1][0].max(axis=0)) for i in inner])
+    middles = corners.mean(axis=1)
+    return {
+        i
+        for i, (_, rings) in enumerate(found)
+        if kinds[i] == "annotation" and _surrounds_two(rings, middles)
+    }
+
+
+def _surrounds_two(rings: tuple[NDArray[np.float64], ...], points: NDArray[np.float64]) -> bool:
+    low = np.min([ring.min(axis=0) for ring in rings], axis=0)
+    high = np.max([ring.max(axis=0) for ring in rings], axis=0)
+    inside = 0
+    for x, y in points[((points >= low) & (points <= high)).all(axis=1)]:
+        # the point is the center of the only pixel of a mask
+        inside += bool(fill_rings(rings, (1, 1), origin=(x - 0.5, y - 0.5)).any())
+        if inside == 2:
+            return True
+    return False

@@ -1,0 +1,143 @@
+"""Tables as CSV and summaries as JSON, in forms that every reader of these formats takes."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import enum
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biopsy_ai.report.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIGNIFICANT_DIGITS = 6
+"""Digits of a measured value in a table: finer than any microscope measures. [default]"""
+
+
+def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a table as UTF-8 CSV: one header line, comma, decimal point, no index.
+
+    Real numbers get 6 significant digits, truth values are ``true`` and ``false``, missing
+    values are empty.
+
+    Parameters
+    ----------
+    path
+        File to write or replace.
+    frame
+        Table. Its index is left out.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    columns = [_cells(frame.iloc[:, i]) for i in range(frame.shape[1])]
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([str(name) for name in frame.columns])
+        if columns:
+            writer.writerows(zip(*columns, strict=True))
+
+
+def write_fibers_csv(path: str | Path, fibers: pd.DataFrame) -> None:
+    """Write the table of fibers as CSV, ``label`` first.
+
+    Parameters
+    ----------
+    path
+        File to write or replace.
+    fibers
+        One row per fiber, with a column ``label``.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    others = [name for name in fibers.columns if name != "label"]
+    write_csv(path, fibers[["label", *others]])
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value as indented UTF-8 JSON that strict readers accept.
+
+    Parameters
+    ----------
+    path
+        File to write or replace.
+    value
+        Anything that `to_json_ready` takes.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    text = json.dumps(to_json_ready(value), indent=2, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def to_json_ready(value: Any) -> Any:
+    """Turn numpy values, paths, dates, models and NaN into what JSON can hold.
+
+    NaN and infinite numbers become None. Keys become text.
+
+    Raises
+    ------
+    TypeError
+        A value of a type that has no JSON form.
+    """
+    if value is None or isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum):
+        return value
+    if isinstance(value, enum.Enum):
+        return to_json_ready(value.value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (np.generic, np.ndarray)):
+        return to_json_ready(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): to_json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = sorted(value) if isinstance(value, (set, frozenset)) else value
+        return [to_json_ready(item) for item in items]
+    if isinstance(value, (datetime.datetime, datetime.date)):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "model_dump"):
+        return to_json_ready(value.model_dump(mode="json"))
+    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+
+
+def round_significant(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
+    """Round a number to significant digits; NaN and infinity stay as they are."""
+    return float(f"{value:.{digits}g}")
+
+
+def _cells(column: pd.Series) -> list[str]:
+    missing = column.isna().to_numpy(dtype=bool)
+    values = column.tolist()
+    return ["" if gone else _cell(value) for value, gone in zip(values, missing, strict=True)]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)):
+        text = f"{value:.{SIGNIFICANT_DIGITS}g}"
+        # numbers of a million and more are written out rather than as 1e+06
+        return f"{float(text):.0f}" if "e+" in text else text
+    return str(value)

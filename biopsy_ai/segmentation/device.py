@@ -1,0 +1,87 @@
+"""Where the network runs, and in what precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from biopsy_ai.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and the fastest sound way to run convolutions on it.
+
+    Attributes
+    ----------
+    name
+        "cuda", "mps" or "cpu".
+    dtype
+        Half precision on accelerators, bfloat16 on processors that compute in it, else float32.
+    batch_px
+        Pixels that are put through the network at once.
+    """
+
+    name: str
+    dtype: torch.dtype
+    batch_px: int
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether network and instance step share the same processor."""
+        return self.name == "cpu"
+
+
+def choose_device(name: str = "auto") -> Device:
+    """Choose the device of the network.
+
+    Parameters
+    ----------
+    name
+        "cuda", "mps", "cpu", or "auto" for the first of these that is there.
+
+    Raises
+    ------
+    ConfigError
+        When the device asked for is not there.
+    """
+    import torch
+
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, available in there.items() if available)
+    if not there.get(name, False):
+        usable = ", ".join(device for device, available in there.items() if available)
+        raise ConfigError(
+            f"device {name!r} is not available on this computer; available: {usable}. "
+            "Choose one with --device, or leave it to auto."
+        )
+    if name == "cpu":
+        return Device(name, torch.bfloat16 if has_bfloat16() else torch.float32, 1 << 20)
+    return Device(name, torch.float16, 1 << 24 if name == "cuda" else 1 << 22)
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies in bfloat16 (AVX512-BF16, AMX, or Arm BF16).
+
+    Without such instructions bfloat16 is emulated, and slower than float32.
+    """
+    import platform
+
+    import torch
+
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+    mkldnn = getattr(torch.ops, "mkldnn", None)
+    try:
+        return bool(mkldnn._is_mkldnn_bf16_supported())  # type: ignore[union-attr]
+    except (AttributeError, RuntimeError):
+        return False

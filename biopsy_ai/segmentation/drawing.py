@@ -1,0 +1,238 @@
+"""From the maps of one field to the masks of its fibers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from biopsy_ai.segmentation.merging import merge_pieces
+from biopsy_ai.segmentation.seeds import core_mask, find_seeds, flood, grow, height_score
+from biopsy_ai.segmentation.thresholds import InstanceThresholds
+
+COARSE = 2
+"""Seeds are found, flooded and merged on maps averaged over squares of this side, pixels."""
+
+_CORNER_STEPS = 2
+"""Growth on the full grid into what the coarse grid is too coarse for, pixels."""
+
+
+@dataclass(frozen=True)
+class FiberMaps:
+    """Maps of the network, quantized to 0..255.
+
+    Attributes
+    ----------
+    foreground
+        (H, W) uint8 on the full grid; H and W are even.
+    border, distance
+        (H / 2, W / 2) uint8, area averages.
+    """
+
+    foreground: NDArray[np.uint8]
+    border: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        height, width = self.foreground.shape
+        if height % COARSE or width % COARSE:
+            raise ValueError(f"maps of {height} x {width} px: both sides must be even")
+        for name in ("border", "distance"):
+            shape = getattr(self, name).shape
+            if shape != (height // COARSE, width // COARSE):
+                raise ValueError(
+                    f"the {name} map has the shape {shape}, half of {height} x {width} was expected"
+                )
+
+
+@dataclass(frozen=True)
+class FiberDrawing:
+    """One fiber on the full grid.
+
+    Attributes
+    ----------
+    label
+        Its number among the coarse labels.
+    y0, x0
+        Top left corner of the mask in the field, pixels.
+    mask
+        (h, w) uint8, 0 and 255, without holes, 4-connected, tight.
+    contour
+        (k, 2) int32 (row, column) of the boundary pixels in the field.
+    area_px
+        Pixels of the mask.
+    confidence
+        Mean foreground probability inside, 0..1.
+    """
+
+    label: int
+    y0: int
+    x0: int
+    mask: NDArray[np.uint8]
+    contour: NDArray[np.int32]
+    area_px: int
+    confidence: float
+
+
+def fiber_maps(foreground: ArrayLike, border: ArrayLike, distance: ArrayLike) -> FiberMaps:
+    """Quantize the maps of one field and average two of them over 2 x 2 pixels.
+
+    Parameters
+    ----------
+    foreground, border, distance
+        (H, W) arrays, float in 0..1 or uint8 in 0..255. An odd side is filled up by a copy of
+        the last row or column.
+    """
+    import cv2
+
+    full = [_quantize(array) for array in (foreground, border, distance)]
+    shape = full[0].shape
+    if any(array.shape != shape or array.ndim != 2 for array in full):
+        raise ValueError("the three maps must be two-dimensional and of one shape")
+    pad = [(0, side % COARSE) for side in shape]
+    full = [np.pad(array, pad, mode="edge") for array in full]
+    half = (full[0].shape[1] // COARSE, full[0].shape[0] // COARSE)
+    small = [cv2.resize(array, half, interpolation=cv2.INTER_AREA) for array in full[1:]]
+    return FiberMaps(full[0], *(array.astype(np.uint8, copy=False) for array in small))
+
+
+def _quantize(array: ArrayLike) -> NDArray[np.uint8]:
+    array = np.asarray(array)
+    if array.dtype == np.uint8:
+        return array
+    scaled: NDArray[np.uint8] = np.round(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    return scaled
+
+
+def coarse_labels(maps: FiberMaps, thresholds: InstanceThresholds) -> NDArray[np.uint16]:
+    """Label the fibers of a field on the coarse grid.
+
+    Returns
+    -------
+    (H / 2, W / 2) uint16
+        Labels without order; some may be missing.
+    """
+    import cv2
+
+    height, width = maps.border.shape
+    foreground = cv2.resize(maps.foreground, (width, height), interpolation=cv2.INTER_AREA)
+    score = cv2.GaussianBlur(height_score(maps.border, maps.distance), (3, 3), 0)
+    core = core_mask(foreground, maps.border, maps.distance, thresholds)
+    seeds = find_seeds(core, score, thresholds)
+    inside = cv2.compare(foreground, 255 * thresholds.foreground, cv2.CMP_GT)
+    labels = flood(seeds, score, core, inside)
+    return merge_pieces(labels, maps.border, maps.distance, thresholds)
+
+
+def draw_fibers(
+    labels: NDArray[np.uint16],
+    wanted: NDArray[np.int64],
+    boxes: NDArray[np.int64],
+    maps: FiberMaps,
+    thresholds: InstanceThresholds,
+    mpp: float,
+) -> Iterator[FiberDrawing]:
+    """Draw fibers of the coarse grid on the full grid and leave out what is none.
+
+    Parameters
+    ----------
+    labels
+        (H / 2, W / 2) of `coarse_labels`.
+    wanted
+        (m,) labels to draw; the others only hold their ground.
+    boxes
+        (m, 4) y0, x0, y1, x1 of the wanted labels on the coarse grid.
+    maps
+        Of the same field.
+    thresholds
+        Of which ``foreground``, ``min_peak``, ``min_foreground`` and ``min_area_um2`` are used.
+    mpp
+        Pixel size of the full grid, µm.
+    """
+    import cv2
+
+    if len(wanted) == 0:
+        return
+    margin = _CORNER_STEPS
+    top, left = np.maximum(boxes[:, :2].min(0) - margin, 0)
+    bottom, right = boxes[:, 2:].max(0) + margin
+    part = labels[top:bottom, left:right]
+    origin = np.array((top, left)) * COARSE
+    foreground = maps.foreground[top * COARSE : bottom * COARSE, left * COARSE : right * COARSE]
+    inside = cv2.compare(foreground, 255 * thresholds.foreground, cv2.CMP_GT)
+    full = cv2.resize(part, (inside.shape[1], inside.shape[0]), interpolation=cv2.INTER_NEAREST)
+    full = cv2.copyTo(full, inside)
+    grow(full, inside, _CORNER_STEPS)
+
+    for label, box in zip(wanted.tolist(), boxes.tolist(), strict=True):
+        distance = maps.distance[box[0] : box[2], box[1] : box[3]]
+        shape = (labels[box[0] : box[2], box[1] : box[3]] == label).view(np.uint8)
+        if cv2.minMaxLoc(distance, shape)[1] < 255 * thresholds.min_peak:
+            continue
+        y0, x0 = np.maximum(np.array(box[:2]) * COARSE - origin - margin, 0)
+        y1, x1 = np.array(box[2:]) * COARSE - origin + margin
+        drawing = _draw(full[y0:y1, x0:x1], foreground[y0:y1, x0:x1], label, origin + (y0, x0))
+        if (
+            drawing is not None
+            and drawing.area_px * mpp**2 >= thresholds.min_area_um2
+            and drawing.confidence >= thresholds.min_foreground
+        ):
+            yield drawing
+
+
+def _draw(
+    labels: NDArray[np.uint16], foreground: NDArray[np.uint8], label: int, origin: NDArray[np.int64]
+) -> FiberDrawing | None:
+    """Take the largest piece of a label and fill its holes."""
+    import cv2
+
+    mask = (labels == label).view(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return None
+    contour = max(contours, key=cv2.contourArea) if len(contours) > 1 else contours[0]
+    filled, x0, y0 = _fill(contour)
+    if _hangs_by_a_corner(filled, contour - (x0, y0)):
+        # Outlines are 8-connected, fibers 4-connected: cut at the corner, keep the larger part.
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(filled, connectivity=4)
+        largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+        contours, _ = cv2.findContours(
+            (parts == largest).view(np.uint8),
+            cv2.RETR_EXTERNAL,
+            cv2.CHAIN_APPROX_NONE,
+            offset=(x0, y0),
+        )
+        contour = contours[0]
+        filled, x0, y0 = _fill(contour)
+    height, width = filled.shape
+    area = cv2.countNonZero(filled)
+    inside = cv2.bitwise_and(foreground[y0 : y0 + height, x0 : x0 + width], filled)
+    return FiberDrawing(
+        label=label,
+        y0=y0 + int(origin[0]),
+        x0=x0 + int(origin[1]),
+        mask=filled,
+        contour=contour[:, 0, ::-1] + origin.astype(np.int32),
+        area_px=area,
+        confidence=cv2.sumElems(inside)[0] / (255 * area),
+    )
+
+
+def _fill(contour: NDArray[np.int32]) -> tuple[NDArray[np.uint8], int, int]:
+    """Fill a contour; returns the tight mask and its left and top."""
+    import cv2
+
+    x0, y0, width, height = cv2.boundingRect(contour)
+    filled = np.zeros((height, width), np.uint8)
+    cv2.drawContours(filled, [contour], -1, 255, cv2.FILLED, offset=(-x0, -y0))
+    return filled, x0, y0
+
+
+def _hangs_by_a_corner(filled: NDArray[np.uint8], contour: NDArray[np.int32]) -> bool:
+    """Whether two pixels of the contour meet at a corner and nowhere else."""
+    x, y = contour[:, 0, 0], contour[:, 0, 1]
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    diagonal = (x != next_x) & (y != next_y)
+    return bool(np.any(diagonal & (filled[y, next_x] == 0) & (filled[next_y, x] == 0)))

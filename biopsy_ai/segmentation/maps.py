@@ -1,0 +1,74 @@
+"""The maps of the network for one batch of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.segmentation.device import Device
+from biopsy_ai.segmentation.drawing import COARSE, FiberMaps
+from biopsy_ai.segmentation.model import Model
+
+if TYPE_CHECKING:
+    import torch
+
+
+class MapNetwork:
+    """The network of a model on a device.
+
+    Half precision has a small range. Should a picture ever leave it, the network goes on in
+    single precision.
+    """
+
+    def __init__(self, model: Model, device: Device) -> None:
+        self.device = device
+        self._network = model.network(device)
+        self._dtype = device.dtype
+
+    def predict(self, pictures: Sequence[NDArray[np.float32]], context: int) -> list[FiberMaps]:
+        """Predict the maps of pictures of one size.
+
+        Parameters
+        ----------
+        pictures
+            (h, w, 3) normalized, sides multiples of 64.
+        context
+            Pixels to leave away on each side.
+
+        Returns
+        -------
+        list of FiberMaps
+            Of the pictures without their context.
+        """
+        import torch
+
+        batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            maps = self._forward(batch, context)
+            if self._dtype != torch.float32 and not bool(torch.isfinite(maps).all()):
+                self._network = self._network.float()
+                self._dtype = torch.float32
+                maps = self._forward(batch, context)
+            foreground = _bytes(maps[:, 0])
+            small = _bytes(torch.nn.functional.avg_pool2d(maps[:, 1:], COARSE))
+        return [FiberMaps(f, s[0], s[1]) for f, s in zip(foreground, small, strict=True)]
+
+    def _forward(self, batch: torch.Tensor, context: int) -> torch.Tensor:
+        import torch
+
+        pictures = batch.to(
+            device=self.device.name, dtype=self._dtype, memory_format=torch.channels_last
+        )
+        logits = self._network(pictures)
+        height, width = logits.shape[2:]
+        return logits[:, :, context : height - context, context : width - context].float().sigmoid()
+
+
+def _bytes(maps: torch.Tensor) -> NDArray[np.uint8]:
+    import torch
+
+    array: NDArray[np.uint8] = (maps * 255).round().to(torch.uint8).cpu().numpy()
+    return array

@@ -1,0 +1,287 @@
+"""Model folders: ``model.yaml``, ``weights.safetensors`` and a model card, ``README.md``."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.errors import ModelError
+from biopsy_ai.segmentation.thresholds import InstanceThresholds
+
+if TYPE_CHECKING:
+    import torch
+
+    from biopsy_ai.segmentation.device import Device
+
+SPEC_FILE = "model.yaml"
+WEIGHTS_FILE = "weights.safetensors"
+
+_REQUIRED = ("name", "version", "architecture", "working_mpp", "thresholds", "weights_sha256")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with everything that its use depends on.
+
+    Attributes
+    ----------
+    name
+        From ``model.yaml``.
+    folder
+        Where it was loaded from.
+    spec
+        The whole content of ``model.yaml``.
+    weights_sha256
+        Of the file with the weights.
+    """
+
+    name: str
+    folder: Path
+    spec: dict[str, Any]
+    weights_sha256: str
+    _weights: dict[str, NDArray[Any]] = field(repr=False)
+
+    @property
+    def working_mpp(self) -> float:
+        """Pixel size of the network's input, µm."""
+        return float(self.spec["working_mpp"])
+
+    @cached_property
+    def thresholds(self) -> InstanceThresholds:
+        """Thresholds tuned for this model."""
+        return InstanceThresholds.from_mapping(self.spec["thresholds"])
+
+    def network(self, device: Device | str = "auto") -> torch.nn.Module:
+        """Build the network for prediction on a device.
+
+        Parameters
+        ----------
+        device
+            A `Device`, or a name that `choose_device` takes.
+
+        Returns
+        -------
+        torch.nn.Module
+            In evaluation mode, in the precision of the device, channels last.
+        """
+        import torch
+
+        from biopsy_ai.segmentation.device import choose_device
+        from biopsy_ai.segmentation.network import FiberNet, fold_normalization
+
+        if isinstance(device, str):
+            device = choose_device(device)
+        network = FiberNet(**self.spec["architecture"])
+        network.load_state_dict(
+            {key: torch.from_numpy(array) for key, array in self._weights.items()}
+        )
+        network = fold_normalization(network.float().eval())
+        network = network.to(device.name, device.dtype)
+        return network.to(memory_format=torch.channels_last)
+
+
+def load_model(name_or_folder: str | Path) -> Model:
+    """Load a bundled model by name, or any model by its folder.
+
+    Only numbers are read from the folder, nothing in it is executed.
+
+    Raises
+    ------
+    ModelError
+        When there is no such model, or its folder is incomplete, damaged or made for another
+        version of biopsy-ai.
+    """
+    folder = _find(name_or_folder)
+    spec = _read_spec(folder / SPEC_FILE)
+    weights, digest = _read_weights(folder / WEIGHTS_FILE, str(spec["weights_sha256"]))
+    model = Model(str(spec["name"]), folder, spec, digest, weights)
+    try:
+        _check(model)
+    except ModelError as error:
+        raise ModelError(f"{folder / SPEC_FILE}: {error}") from error
+    return model
+
+
+def save_model(
+    folder: str | Path, network: torch.nn.Module, spec: Mapping[str, Any], *, card: str = ""
+) -> Path:
+    """Write a model folder, with the weights in half precision.
+
+    Parameters
+    ----------
+    folder
+        Made if missing.
+    network
+        A `FiberNet` as trained; batch normalization not folded.
+    spec
+        Content of ``model.yaml``, with at least name, version, architecture and thresholds.
+        ``working_mpp`` and ``weights_sha256`` are filled in.
+    card
+        Text of ``README.md``; an existing one is kept where it is empty.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    import torch
+    from safetensors.numpy import save
+
+    from biopsy_ai.report.files import replacing
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {}
+    for key, tensor in network.state_dict().items():
+        tensor = tensor.detach().cpu()
+        if tensor.is_floating_point():
+            tensor = tensor.to(torch.float16)
+        arrays[key] = np.ascontiguousarray(tensor.numpy())
+        if not np.isfinite(arrays[key]).all():
+            raise ModelError(f"{folder}: {key} is not finite in half precision; not saved")
+    payload = save(arrays)
+    content = {
+        "working_mpp": OUTLINE_MPP,
+        **spec,
+        "weights_sha256": hashlib.sha256(payload).hexdigest(),
+    }
+    missing = [key for key in _REQUIRED if key not in content]
+    if missing:
+        raise ModelError(f"{folder}: the specification lacks {', '.join(missing)}")
+    with replacing(folder / WEIGHTS_FILE) as path:
+        path.write_bytes(payload)
+    with replacing(folder / SPEC_FILE) as path:
+        text = yaml.safe_dump(_plain(content), sort_keys=False, allow_unicode=True)
+        path.write_text(text, encoding="utf-8")
+    if card:
+        with replacing(folder / "README.md") as path:
+            path.write_text(card, encoding="utf-8")
+    return folder
+
+
+def _find(name_or_folder: str | Path) -> Path:
+    folder = Path(name_or_folder)
+    if (folder / SPEC_FILE).is_file():
+        return folder
+    looks_like_path = isinstance(name_or_folder, Path) or len(folder.parts) > 1
+    if folder.is_dir():
+        raise ModelError(
+            f"{folder}: no {SPEC_FILE} in this folder. Give the folder of a model, which holds "
+            f"{SPEC_FILE} and {WEIGHTS_FILE}."
+        )
+    from biopsy_ai.resources import bundled, list_models
+
+    if not looks_like_path and str(name_or_folder) in list_models():
+        return bundled("models", str(name_or_folder))
+    names = ", ".join(list_models()) or "none in this installation"
+    raise ModelError(
+        f"{name_or_folder}: there is no model of this name and no such folder. Bundled models: "
+        f"{names}."
+    )
+
+
+def _read_spec(path: Path) -> dict[str, Any]:
+    try:
+        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(
+            f"{path}: the description of the model cannot be read ({error})"
+        ) from error
+    if not isinstance(spec, dict):
+        raise ModelError(f"{path}: expected a mapping with {', '.join(_REQUIRED)}")
+    missing = [key for key in _REQUIRED if key not in spec]
+    if missing:
+        raise ModelError(f"{path}: lacks {', '.join(missing)}. Was the folder copied completely?")
+    for key in ("architecture", "thresholds"):
+        if not isinstance(spec[key], dict):
+            raise ModelError(f"{path}: {key} must be a mapping")
+    if not isinstance(spec["working_mpp"], int | float) or not np.isclose(
+        spec["working_mpp"], OUTLINE_MPP
+    ):
+        raise ModelError(
+            f"{path}: the model works at {spec['working_mpp']} µm per pixel, this version of "
+            f"biopsy-ai at {OUTLINE_MPP}. Use a model made for this version."
+        )
+    return spec
+
+
+def _read_weights(path: Path, expected: str) -> tuple[dict[str, NDArray[Any]], str]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: the weights cannot be read ({error})") from error
+    digest = hashlib.sha256(payload).hexdigest()
+    if digest != expected.lower():
+        raise ModelError(
+            f"{path}: the weights are not those that {SPEC_FILE} was written for (SHA-256 "
+            f"{digest[:12]}…, expected {expected[:12]}…). Copy the model folder again; a Git LFS "
+            "pointer in place of the file looks like this too."
+        )
+    try:
+        weights = load(payload)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: the weights are damaged ({error})") from error
+    for key, array in weights.items():
+        if not np.isfinite(array).all():
+            raise ModelError(
+                f"{path}: the weights hold values that are not finite ({key}). The training "
+                "failed or the file is damaged; use another model."
+            )
+    return weights, digest
+
+
+def _check(model: Model) -> None:
+    """Check that thresholds, architecture and weights fit this version."""
+    import torch
+
+    from biopsy_ai.segmentation.network import FiberNet
+
+    _ = model.thresholds
+    known = inspect.signature(FiberNet.__init__).parameters
+    unknown = [key for key in model.spec["architecture"] if key == "self" or key not in known]
+    if unknown:
+        raise ModelError(
+            f"unknown architecture setting {', '.join(map(str, unknown))}. The model was made "
+            "for another version of biopsy-ai."
+        )
+    try:
+        with torch.device("meta"):
+            network = FiberNet(**model.spec["architecture"])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"the architecture cannot be built ({error})") from error
+    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    found = {key: array.shape for key, array in model._weights.items()}
+    wrong = sorted(
+        key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+    )
+    if wrong:
+        raise ModelError(
+            f"the weights do not fit the architecture ({len(wrong)} differ, such as {wrong[0]}). "
+            f"Copy {SPEC_FILE} and {WEIGHTS_FILE} from the same source."
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples and numpy numbers into what YAML writes plainly."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, InstanceThresholds):
+        return value.as_dict()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value

@@ -1,0 +1,297 @@
+"""Outline the fibers of a slide: read, predict and draw at the same time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.config import AnalysisConfig
+from biopsy_ai.segmentation.drawing import FiberMaps
+from biopsy_ai.segmentation.placement import FiberSheet
+from biopsy_ai.segmentation.result import Segmentation
+from biopsy_ai.segmentation.scratch import MapStore
+from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.tiles import Tile, cut_tiles
+from biopsy_ai.segmentation.tissue_edge import TissueEdge
+from biopsy_ai.segmentation.windows import Window, WindowFiber, cut_windows, window_fibers
+
+if TYPE_CHECKING:
+    from biopsy_ai.segmentation.maps import MapNetwork
+    from biopsy_ai.segmentation.model import Model
+    from biopsy_ai.segmentation.picture import PictureReader
+    from biopsy_ai.slides import Slide
+
+Progress = Callable[[str, int, int], None]
+
+STAGE = "segment"
+
+WORKERS_MAX = 8
+"""Threads that draw windows; each needs about 200 MB. [default]"""
+
+
+def segment_fibers(
+    slide: Slide,
+    config: AnalysisConfig,
+    *,
+    model: Model | None = None,
+    progress: Progress | None = None,
+) -> Segmentation:
+    """Outline the fibers of a slide with the network.
+
+    Reading, the network, and drawing run side by side. Neither the size of the slide nor that of
+    the tiles changes the fibers, and memory does not grow with the slide.
+
+    Parameters
+    ----------
+    slide
+        An open slide.
+    config
+        Of which ``segmentation``, ``model`` and ``device`` are used.
+    model
+        A loaded model, instead of ``config.model``.
+    progress
+        Called as ``progress("segment", done, total)`` after every tile of the network and every
+        window of the instance step. An exception that it raises stops everything.
+
+    Raises
+    ------
+    ChannelError
+        When the slide has several channels and none is named border.
+    NoTissueError
+        When the slide is blank.
+    ModelError, ConfigError
+        When the model or the device cannot be used.
+    OutputError
+        When the disk has no room for intermediate results.
+    """
+    from biopsy_ai.segmentation.device import choose_device
+    from biopsy_ai.segmentation.maps import MapNetwork
+    from biopsy_ai.segmentation.model import load_model
+    from biopsy_ai.segmentation.picture import PictureReader
+    from biopsy_ai.slides import tissue_mask
+    from biopsy_ai.slides.tissue import MARGIN_UM
+
+    model = model or load_model(config.model)
+    device = choose_device(config.device)
+    mpp = model.working_mpp
+    tissue = tissue_mask(slide)
+    reader = PictureReader.of_slide(slide, mpp, tissue)
+    shape = slide.grid_shape(mpp)
+    settings = config.segmentation
+    tiles = cut_tiles(shape, tissue.mask, tissue.mpp, mpp, settings.tile_px, settings.overlap_px)
+    thresholds = chosen_thresholds(model.thresholds, config)
+    drawer = _WindowDrawer(
+        shape=shape,
+        tiles=tiles,
+        thresholds=thresholds,
+        mpp=mpp,
+        tissue_edge=TissueEdge.from_mask(tissue.mask, tissue.mpp, MARGIN_UM),
+    )
+    total = len(tiles) + drawer.n_windows
+
+    def report() -> None:
+        if progress is not None:
+            progress(STAGE, drawer.n_tiles_done + drawer.n_placed, total)
+
+    network = MapNetwork(model, device)
+    workers = min(_cpu_count(), WORKERS_MAX)
+    try:
+        report()
+        with _threads("read", min(workers, 4)) as readers, _threads("draw", workers) as drawers:
+            for tile, maps in _predict_tiles(tiles, reader, network, readers, device.batch_px):
+                drawer.add(tile, maps, drawers)
+                drawer.place_finished()
+                report()
+            while drawer.place_next():
+                report()
+        return Segmentation(
+            labels=drawer.sheet.labels,
+            mpp=(mpp, mpp),
+            ids=np.arange(1, len(drawer.sheet) + 1, dtype=np.int64),
+            boxes=drawer.sheet.boxes,
+            confidence=drawer.sheet.confidence,
+            touches_tissue_edge=drawer.sheet.faces_glass,
+            provenance={
+                "method": "network",
+                "model": model.name,
+                "model_version": str(model.spec.get("version", "")),
+                "weights_sha256": model.weights_sha256,
+                "thresholds": thresholds.as_dict(),
+                "working_mpp": mpp,
+                "device": device.name,
+                "precision": str(device.dtype).removeprefix("torch."),
+                "tile_px": settings.tile_px,
+                "overlap_px": settings.overlap_px,
+                "intensity_range": [reader.low, reader.high],
+                "border_channel": reader.channel,
+            },
+        )
+    finally:
+        drawer.store.close()
+
+
+def chosen_thresholds(tuned: InstanceThresholds, config: AnalysisConfig) -> InstanceThresholds:
+    """Put the thresholds that the user has set in place of those of the model."""
+    settings = config.segmentation
+    if settings.foreground_threshold is not None:
+        tuned = replace(tuned, foreground=settings.foreground_threshold)
+    if settings.min_area_um2 is not None:
+        tuned = replace(tuned, min_area_um2=settings.min_area_um2)
+    return tuned
+
+
+def _predict_tiles(
+    tiles: Sequence[Tile],
+    reader: PictureReader,
+    network: MapNetwork,
+    readers: ThreadPoolExecutor,
+    batch_px: int,
+) -> Iterator[tuple[Tile, FiberMaps]]:
+    """Read ahead, put tiles of one size through the network together, give out their maps."""
+    batch: list[tuple[Tile, NDArray[np.float32]]] = []
+    for tile, picture in _read_ahead(tiles, reader, readers, batch_px):
+        if batch and (
+            picture.shape != batch[0][1].shape
+            or (len(batch) + 1) * picture.shape[0] * picture.shape[1] > batch_px
+        ):
+            yield from _predict_batch(batch, network)
+            batch = []
+        batch.append((tile, picture))
+    if batch:
+        yield from _predict_batch(batch, network)
+
+
+def _predict_batch(
+    batch: list[tuple[Tile, NDArray[np.float32]]], network: MapNetwork
+) -> Iterator[tuple[Tile, FiberMaps]]:
+    maps = network.predict([picture for _, picture in batch], batch[0][0].context)
+    yield from ((tile, part) for (tile, _), part in zip(batch, maps, strict=True))
+
+
+def _read_ahead(
+    tiles: Sequence[Tile], reader: PictureReader, readers: ThreadPoolExecutor, ahead_px: int
+) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
+    waiting: deque[tuple[Tile, Future[NDArray[np.float32]]]] = deque()
+    queued_px = 0
+    remaining = iter(tiles)
+    while True:
+        while len(waiting) < 2 or queued_px < ahead_px:
+            tile = next(remaining, None)
+            if tile is None:
+                break
+            height, width = tile.input_shape
+            queued_px += height * width
+            waiting.append(
+                (
+                    tile,
+                    readers.submit(
+                        reader.read, tile.y0 - tile.context, tile.x0 - tile.context, height, width
+                    ),
+                )
+            )
+        if not waiting:
+            return
+        tile, future = waiting.popleft()
+        height, width = tile.input_shape
+        queued_px -= height * width
+        yield tile, future.result()
+
+
+class _WindowDrawer:
+    """Draws each window as soon as the maps that it sees are complete, places them in order."""
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, int],
+        tiles: Sequence[Tile],
+        thresholds: InstanceThresholds,
+        mpp: float,
+        tissue_edge: TissueEdge,
+    ) -> None:
+        self._shape = (shape[0] + shape[0] % 2, shape[1] + shape[1] % 2)
+        self._thresholds = thresholds
+        self._mpp = mpp
+        self._tissue_edge = tissue_edge
+        self.sheet = FiberSheet(shape)
+        self.store = MapStore(self._shape)
+        # Windows that see no tile hold nothing.
+        self._windows = []
+        self._missing: list[int] = []
+        for window in cut_windows(self._shape):
+            n_tiles = sum(_meet(tile, window) for tile in tiles)
+            if n_tiles:
+                self._windows.append(window)
+                self._missing.append(n_tiles)
+        self._ready: dict[int, Future[list[WindowFiber]]] = {}
+        self.n_tiles_done = 0
+        self.n_placed = 0
+
+    @property
+    def n_windows(self) -> int:
+        return len(self._windows)
+
+    def add(self, tile: Tile, maps: FiberMaps, drawers: ThreadPoolExecutor) -> None:
+        """Store the maps of a tile and start the windows that waited for it."""
+        self.store.write(tile.y0, tile.x0, maps)
+        self.n_tiles_done += 1
+        for i, window in enumerate(self._windows):
+            if _meet(tile, window):
+                self._missing[i] -= 1
+                if self._missing[i] == 0:
+                    self._ready[i] = drawers.submit(self._draw, window)
+
+    def place_finished(self) -> None:
+        """Place the windows whose turn it is, as far as they are drawn."""
+        while (future := self._ready.get(self.n_placed)) is not None and future.done():
+            self.place_next()
+
+    def place_next(self) -> bool:
+        """Wait for the next window and place it; False when there is none."""
+        future = self._ready.pop(self.n_placed, None)
+        if future is None:
+            return False
+        self.sheet.place(future.result())
+        self.n_placed += 1
+        return True
+
+    def _draw(self, window: Window) -> list[WindowFiber]:
+        return window_fibers(
+            self.store.read(*window.outer),
+            window,
+            self._shape,
+            self._thresholds,
+            self._mpp,
+            self._tissue_edge,
+        )
+
+
+def _meet(tile: Tile, window: Window) -> bool:
+    y0, x0, y1, x1 = window.outer
+    return tile.y0 < y1 and tile.y1 > y0 and tile.x0 < x1 and tile.x1 > x0
+
+
+@contextmanager
+def _threads(name: str, count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that finish their queue, or drop it when something goes wrong."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix=f"biopsy-ai-{name}")
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _cpu_count() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

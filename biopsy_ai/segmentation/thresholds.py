@@ -1,0 +1,82 @@
+"""Thresholds of the instance step, tuned for and stored with a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from biopsy_ai.errors import ModelError
+
+
+@dataclass(frozen=True)
+class InstanceThresholds:
+    """How the maps of the network are turned into fibers.
+
+    All are defaults until `tune_thresholds` sets them for a model. Maps run from 0 to 1.
+
+    Attributes
+    ----------
+    foreground
+        A pixel above it is sarcoplasm.
+    border
+        A pixel above it may separate two fibers and is no part of a core.
+    core_distance
+        A pixel whose distance map is above it belongs to a core whatever the border map says;
+        small fibers squeezed between large ones are all border.
+    seed_height
+        How far the distance map must rise above the saddle on both sides for two cores that hang
+        together to count as two fibers.
+    merge_border
+        Pieces whose shared edge has a mean border probability below it are one fiber,
+    merge_saddle
+        if the distance map at the highest point of that edge also reaches this share of the lower
+        of the two peaks.
+    min_peak
+        Objects whose distance map stays below it are no fibers.
+    min_foreground
+        Objects with a lower mean foreground probability are no fibers.
+    min_area_um2
+        Smaller objects are no fibers, µm².
+    """
+
+    foreground: float = 0.5
+    border: float = 0.5
+    core_distance: float = 0.6
+    seed_height: float = 0.2
+    merge_border: float = 0.3
+    merge_saddle: float = 0.4
+    min_peak: float = 0.3
+    min_foreground: float = 0.6
+    min_area_um2: float = 25.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            upper = math.inf if field.name == "min_area_um2" else 1.0
+            if not (isinstance(value, int | float) and 0 <= value <= upper):
+                raise ModelError(
+                    f"threshold {field.name}={value!r} must be a number"
+                    + (" of 0 or more" if upper == math.inf else " between 0 and 1")
+                )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object]) -> InstanceThresholds:
+        """Read thresholds from the mapping that stands in ``model.yaml``.
+
+        Raises
+        ------
+        ModelError
+            When a name is not known or a value is out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ModelError(
+                f"unknown threshold {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        return cls(**values)  # type: ignore[arg-type]
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the thresholds as plain numbers, for YAML and provenance."""
+        return {name: float(value) for name, value in asdict(self).items()}

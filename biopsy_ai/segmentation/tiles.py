@@ -1,0 +1,115 @@
+"""Tiles that the network works through: only where there is tissue, with context around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from biopsy_ai.segmentation.scratch import BLOCK_PX
+
+STRIDE_PX = 64
+"""The network takes sides that are multiples of this."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of the working grid; half-open, pixels.
+
+    Attributes
+    ----------
+    y0, x0, y1, x1
+        The core, whose maps are kept. Multiples of `STRIDE_PX`, so that it may reach beyond the
+        slide.
+    context
+        Pixels that are read beyond the core on each side, a multiple of half of `STRIDE_PX`.
+    """
+
+    y0: int
+    x0: int
+    y1: int
+    x1: int
+    context: int
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """(rows, columns) of core and context."""
+        return self.y1 - self.y0 + 2 * self.context, self.x1 - self.x0 + 2 * self.context
+
+
+def cut_tiles(
+    shape: tuple[int, int],
+    tissue: ArrayLike,
+    tissue_mpp: float,
+    mpp: float,
+    tile_px: int,
+    overlap_px: int,
+) -> list[Tile]:
+    """Cut the tissue of a slide into tiles, row by row.
+
+    Tiles lie on a fixed raster and are trimmed to the tissue in them; those without tissue are
+    left out.
+
+    Parameters
+    ----------
+    shape
+        (H, W) of the slide on the working grid.
+    tissue
+        (h, w) bool mask of the tissue.
+    tissue_mpp
+        Its pixel size, µm.
+    mpp
+        Pixel size of the working grid, µm.
+    tile_px
+        Side of a core, rounded up to whole blocks of the map store.
+    overlap_px
+        Context on each side, rounded up to what the network takes.
+    """
+    cells = tissue_cells(shape, tissue, tissue_mpp / mpp)
+    step = -(-tile_px // BLOCK_PX) * BLOCK_PX // STRIDE_PX
+    half = STRIDE_PX // 2
+    context = -(-overlap_px // half) * half
+    tiles = []
+    for row in range(0, cells.shape[0], step):
+        for column in range(0, cells.shape[1], step):
+            part = cells[row : row + step, column : column + step]
+            rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+            if rows.size == 0:
+                continue
+            tiles.append(
+                Tile(
+                    y0=(row + int(rows[0])) * STRIDE_PX,
+                    x0=(column + int(columns[0])) * STRIDE_PX,
+                    y1=(row + int(rows[-1]) + 1) * STRIDE_PX,
+                    x1=(column + int(columns[-1]) + 1) * STRIDE_PX,
+                    context=context,
+                )
+            )
+    return tiles
+
+
+def tissue_cells(shape: tuple[int, int], tissue: ArrayLike, scale: float) -> NDArray[np.bool_]:
+    """Tell which squares of `STRIDE_PX` hold tissue.
+
+    Parameters
+    ----------
+    shape
+        (H, W) of the slide on the working grid.
+    tissue
+        (h, w) bool mask.
+    scale
+        Working pixels per pixel of the mask, at most `STRIDE_PX`.
+    """
+    mask = np.asarray(tissue, bool)
+    for axis in (0, 1):
+        n_cells = -(-shape[axis] // STRIDE_PX)
+        # A pixel of the mask that reaches into the next cell counts for both.
+        first = (np.arange(n_cells) * (STRIDE_PX / scale)).astype(np.intp)
+        last = np.ceil((np.arange(n_cells) + 1) * (STRIDE_PX / scale)).astype(np.intp)
+        size = mask.shape[axis]
+        first, last = np.minimum(first, size - 1), np.clip(last, 1, size)
+        count = np.cumsum(mask, axis=axis, dtype=np.int32)
+        count = np.concatenate([np.zeros_like(count.take([0], axis)), count], axis=axis)
+        mask = count.take(last, axis) > count.take(first, axis)
+    return mask

@@ -1,0 +1,105 @@
+"""PNG and JPEG: decoded as a whole, at the first read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.errors import SlideReadError
+from biopsy_ai.slides import color
+from biopsy_ai.slides.pixel_size import PixelSize, from_resolution
+from biopsy_ai.slides.source import (
+    MAX_WHOLE_PX,
+    ImageInfo,
+    default_channel_names,
+    reading,
+    too_large,
+)
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+
+class RasterSource:
+    """An image without pyramid, up to `MAX_WHOLE_PX` pixels, kept decoded once it is read."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        """Read the header of a file; ``kind`` is "png" or "jpeg"."""
+        self.path = path
+        self._kind = kind
+        self._lock = threading.Lock()
+        self._image: NDArray[Any] | None = None
+        with reading(path), path.open("rb") as stream:
+            header = _header(stream, kind)
+            width, height = header.size
+            if width * height > MAX_WHOLE_PX:
+                raise too_large(path, (height, width))
+            mode, dpi = header.mode, header.info.get("dpi")
+            bits = _png_bit_depth(stream) if kind == "png" else 8
+        n_channels = 1 if mode in ("1", "L", "LA", "I", "I;16", "F") else 3
+        stated = PixelSize()
+        if dpi is not None:
+            name = "PNG resolution" if kind == "png" else "JPEG resolution"
+            stated = from_resolution(float(dpi[1]), float(dpi[0]), 25400.0, name)
+        self.info = ImageInfo(
+            level_shapes=((height, width),),
+            n_channels=n_channels,
+            dtype=np.dtype(np.uint16 if bits == 16 else np.uint8),
+            is_rgb=n_channels == 3,
+            channel_names=default_channel_names(n_channels, n_channels == 3),
+            pixel_size=stated,
+        )
+
+    def read(
+        self, level: int, rows: tuple[int, int], cols: tuple[int, int], channels: Sequence[int]
+    ) -> NDArray[Any]:
+        with self._lock, reading(self.path):
+            if self._image is None:
+                self._image = self._decode()
+            image = self._image
+        part = image[rows[0] : rows[1], cols[0] : cols[1]]
+        return part.copy() if len(channels) == part.shape[2] else part[..., list(channels)]
+
+    def _decode(self) -> NDArray[Any]:
+        if self._kind == "png":
+            image = _decode_png(self.path)
+        else:
+            with self.path.open("rb") as stream:
+                header = _header(stream, self._kind)
+                image = np.asarray(header if header.mode in ("L", "RGB") else header.convert("RGB"))
+        image = image.reshape(*image.shape[:2], -1)
+        if image.shape != (*self.info.level_shapes[0], self.info.n_channels):
+            raise SlideReadError(f"{self.path}: the image does not fit its header.")
+        return image
+
+    def close(self) -> None:
+        with self._lock:
+            self._image = None
+
+
+def _header(stream: Any, kind: str) -> ImageFile.ImageFile:
+    # Image.open would apply Pillow's own limit, which is lower and global.
+    from PIL import JpegImagePlugin, PngImagePlugin
+
+    if kind == "png":
+        return PngImagePlugin.PngImageFile(stream)
+    return JpegImagePlugin.JpegImageFile(stream)
+
+
+def _png_bit_depth(stream: Any) -> int:
+    stream.seek(24)  # signature 8, chunk length and type 8, width 4, height 4
+    return int(stream.read(1)[0])
+
+
+def _decode_png(path: Path) -> NDArray[Any]:
+    import imagecodecs  # Pillow reduces 16-bit color to 8 bits
+
+    image = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    if image.ndim == 3 and image.shape[2] in (2, 4):
+        image = color.composite_on_white(image)
+    return image

@@ -1,0 +1,186 @@
+"""Telling tissue from empty glass (bright field) and from empty background (fluorescence).
+
+Tiles without tissue are never segmented, so the masks are generous: what they take in wrongly
+costs time, what they leave out wrongly costs fibers.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.errors import NoTissueError
+from biopsy_ai.slides.color import white_level
+
+if TYPE_CHECKING:
+    from biopsy_ai.slides.slide import Slide
+
+THUMBNAIL_MPP = 4.0
+"""Scale at which tissue is sought, µm; a fiber border still shows. [default]"""
+MARGIN_UM = 30.0
+"""Tissue grows by this much. [default]"""
+GLASS_OD = 0.05
+"""Glass differs from white by less than this optical density (base e). [default]"""
+GLASS_RADIUS_UM = 60.0
+"""Glass is what a disc of this radius fits into; cracks and fat cells stay tissue. [default]"""
+FIBER_RADIUS_UM = 60.0
+"""Dark holes up to twice this wide are the inside of fibers (fluorescence). [default]"""
+SPECK_UM2 = 500.0
+"""Smaller objects are dirt. [default]"""
+_WHITE_SATURATION = 0.2
+_SIGNAL_FRACTION = 0.04
+_CONTRAST = 0.03
+
+
+@dataclass(frozen=True)
+class TissueMask:
+    """Where a slide holds tissue.
+
+    Attributes
+    ----------
+    mask
+        (rows, columns) bool on the grid ``slide.grid_shape(mpp)``.
+    mpp
+        µm per pixel of the mask, both axes.
+    """
+
+    mask: NDArray[np.bool_]
+    mpp: float
+
+    @property
+    def area_um2(self) -> float:
+        return float(self.mask.sum()) * self.mpp**2
+
+
+def tissue_mask(slide: Slide) -> TissueMask:
+    """Find the tissue of a slide, generously.
+
+    Bright field: tissue is whatever does not belong to a wide area as bright and colorless as the
+    white point. An image whose brightest parts are colored shows no glass, and is tissue as a
+    whole. Dark background: tissue is where any channel has signal, with the dark inside of fibers
+    closed.
+
+    Raises
+    ------
+    NoTissueError
+        The image is blank.
+    """
+    image, mpp = slide.thumbnail(THUMBNAIL_MPP)
+    if is_dark_background(image, slide.is_rgb, white_level(slide.dtype)):
+        mask = _fluorescent(image, mpp, slide.dtype.kind != "f")
+    else:
+        mask = _bright_field(image, mpp)
+    if mask is None or not mask.any():
+        raise NoTissueError(
+            f"{slide.path}: the image is blank, no tissue was found. Check that it is the right "
+            "image, and for fluorescence that its channels hold signal."
+        )
+    return TissueMask(_dilate(mask, MARGIN_UM / mpp), mpp)
+
+
+def is_dark_background(image: NDArray[np.float32], is_rgb: bool, white: float) -> bool:
+    """Whether an image shows light on black (fluorescence) rather than stain on white.
+
+    Parameters
+    ----------
+    image
+        (rows, columns, channels) thumbnail.
+    is_rgb
+        Whether it is a color image. Others are fluorescence, unless they have one or three
+        channels and most of their range lies below the typical value, as in bright field.
+    white
+        Value of white of the file's type.
+    """
+    planes = _planes(image)
+    darkest = functools.reduce(np.minimum, planes)
+    if is_rgb:
+        brightest = max(float(plane.max()) for plane in planes)
+        return bool(np.percentile(darkest, 99) < 0.25 * min(white, max(brightest, 1e-9)))
+    if len(planes) not in (1, 3):
+        return True
+    low, middle, high = np.percentile(darkest, (0.5, 50, 99.5))
+    return bool(middle - low < 0.5 * (high - low) or high <= low)
+
+
+def _bright_field(image: NDArray[np.float32], mpp: float) -> NDArray[np.bool_] | None:
+    import cv2
+
+    planes = _planes(image)
+    blurred = [_smooth(plane, mpp) for plane in planes]
+    if all(np.ptp(plane) <= _CONTRAST * max(plane.max(), 1e-9) for plane in blurred):
+        return None
+    whites = [float(np.percentile(plane, 99)) for plane in planes]
+    if min(whites) < (1 - _WHITE_SATURATION) * max(whites):
+        return np.ones(image.shape[:2], bool)
+    floor = 1e-3 * max(whites)
+    densities = [
+        np.log(max(white, floor) / np.maximum(plane, floor, dtype=np.float32))
+        for plane, white in zip(planes, whites, strict=True)
+    ]
+    density = functools.reduce(np.maximum, densities).astype(np.float32)
+    stained = cv2.medianBlur(density, 3) > GLASS_OD
+    stained = _without_specks(stained, mpp)
+    return ~_open(~stained, GLASS_RADIUS_UM / mpp)
+
+
+def _fluorescent(
+    image: NDArray[np.float32], mpp: float, is_integer: bool
+) -> NDArray[np.bool_] | None:
+    mask = np.zeros(image.shape[:2], bool)
+    for plane in _planes(image):
+        smooth = _smooth(plane, mpp)
+        ground, middle, high, dim = np.percentile(smooth, (0.5, 50, 99.5, 30))
+        if smooth.max() - ground <= max(_CONTRAST * middle, 0.5 if is_integer else 1e-6):
+            continue  # nothing was stained or recorded in this channel
+        dark = smooth <= dim
+        noise = 1.4826 * float(np.median(np.abs(plane[dark] - smooth[dark])))
+        mask |= smooth > ground + max(_SIGNAL_FRACTION * (high - ground), noise)
+    return _close(_without_specks(mask, mpp), FIBER_RADIUS_UM / mpp)
+
+
+def _planes(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Channels one by one; numpy reduces along a short last axis slowly."""
+    return [np.ascontiguousarray(plane) for plane in np.moveaxis(image, 2, 0)]
+
+
+def _smooth(plane: NDArray[np.float32], mpp: float) -> NDArray[np.float32]:
+    """Blur by 8 µm, which takes away noise and leaves whatever could be tissue."""
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), max(8.0 / mpp, 0.5)))
+
+
+def _without_specks(mask: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
+    import cv2
+
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    kept = stats[:, cv2.CC_STAT_AREA] * mpp**2 >= SPECK_UM2
+    kept[0] = False
+    return np.asarray(kept[labels])
+
+
+def _dilate(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Grow by a disc; the distance transform makes its cost independent of the radius."""
+    import cv2
+
+    if not mask.any():
+        return mask
+    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(distance <= radius)
+
+
+def _close(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Fill holes narrower than twice the radius, those cut by the image border as well."""
+    pad = int(np.ceil(radius)) + 1
+    wide = np.pad(mask, pad, mode="symmetric")
+    closed = ~_dilate(~_dilate(wide, radius), radius)
+    return closed[pad:-pad, pad:-pad] | mask
+
+
+def _open(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Keep the parts that a disc of this radius fits into; the image continues at its border."""
+    return ~_close(~mask, radius)

@@ -1,0 +1,28 @@
+"""Synthetic sections with complete ground truth."""
+
+from biopsy_ai.synthesis.parameters import (
+    STAINS,
+    ImagingParams,
+    SectionParams,
+    TissueParams,
+    preset,
+    preset_names,
+    random_imaging,
+    random_tissue,
+    stain_name,
+)
+from biopsy_ai.synthesis.section import SyntheticSection, synthesize_section
+
+__all__ = [
+    "STAINS",
+    "ImagingParams",
+    "SectionParams",
+    "SyntheticSection",
+    "TissueParams",
+    "preset",
+    "preset_names",
+    "random_imaging",
+    "random_tissue",
+    "stain_name",
+    "synthesize_section",
+]

@@ -1,0 +1,67 @@
+"""Write synthetic sections and their truth to files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.report.files import output_folder, replacing
+from biopsy_ai.report.label_image import write_label_image
+from biopsy_ai.report.tables import write_csv, write_json
+from biopsy_ai.synthesis.raster import TISSUE_CLASSES
+from biopsy_ai.synthesis.section import SyntheticSection
+
+
+def write_image(path: str | Path, image: NDArray, mpp: float) -> None:
+    """Write a section as tiled OME-TIFF with its pixel size (bright field: JPEG quality 92)."""
+    import tifffile
+
+    metadata = {
+        "axes": "YXS" if image.ndim == 3 else "YX",
+        "PhysicalSizeX": mpp,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": mpp,
+        "PhysicalSizeYUnit": "µm",
+    }
+    color: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib", "predictor": True}
+    if image.ndim == 3:
+        color = {"photometric": "rgb", "compression": "jpeg", "compressionargs": {"level": 92}}
+    with replacing(path) as temporary:
+        tifffile.imwrite(temporary, image, ome=True, tile=(256, 256), metadata=metadata, **color)
+
+
+def write_section(section: SyntheticSection, folder: str | Path, name: str) -> Path:
+    """Write a section as ``NAME.ome.tif`` and its truth into ``NAME_truth/``.
+
+    The truth folder holds ``fibers.tif``, ``nuclei.tif``, ``tissue.tif`` (label images with
+    pixel size), ``fibers.csv``, ``nuclei.csv`` and ``section.json`` (parameters and seed).
+
+    Returns
+    -------
+    Path
+        The picture.
+    """
+    folder = output_folder(folder)
+    truth = output_folder(folder / f"{name}_truth")
+    mpp = (section.mpp, section.mpp)
+    write_label_image(truth / "fibers.tif", section.labels, mpp)
+    write_label_image(truth / "nuclei.tif", section.nuclei_labels, mpp)
+    write_label_image(truth / "tissue.tif", section.tissue.astype(np.int32), mpp)
+    write_csv(truth / "fibers.csv", section.fibers)
+    write_csv(truth / "nuclei.csv", section.nuclei)
+    write_json(
+        truth / "section.json",
+        {
+            "synthetic": True,
+            "seed": section.seed,
+            "params": asdict(section.params),
+            "tissue_classes": dict(enumerate(TISSUE_CLASSES)),
+        },
+    )
+    path = folder / f"{name}.ome.tif"
+    write_image(path, section.image, section.mpp)
+    return path

@@ -1,0 +1,248 @@
+"""Stain a section: optical densities for bright field, intensities for immunofluorescence."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from biopsy_ai.synthesis.cells import Nuclei
+from biopsy_ai.synthesis.geometry import Geometry
+from biopsy_ai.synthesis.parameters import ImagingParams, TissueParams
+from biopsy_ai.synthesis.raster import Layers
+from biopsy_ai.synthesis.texture import Float32, fibrous_noise, smooth_noise
+
+
+@cache
+def _palettes() -> dict[str, Any]:
+    text = (files("biopsy_ai.synthesis") / "palettes.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def _density(rgb: Any) -> Float32:
+    """Optical density of an 8-bit color on white: ``-log10((I + 1) / 256)``."""
+    return np.asarray(-np.log10((np.asarray(rgb, dtype=float) + 1) / 256), dtype=np.float32)
+
+
+def _rim(layers: Layers, mpp: float) -> tuple[Float32, Float32]:
+    """Distance to the fiber border from inside and from outside, µm."""
+    import cv2
+
+    labels = layers.labels
+    core = (labels > 0).astype(np.uint8)
+    core[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
+    core[1:][labels[1:] != labels[:-1]] = 0
+    inside = cv2.distanceTransform(core, cv2.DIST_L2, 3)
+    outside = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 3)
+    return inside * np.float32(mpp), outside * np.float32(mpp)
+
+
+def stain_bright_field(
+    geometry: Geometry,
+    layers: Layers,
+    nuclei_labels: NDArray[np.int32],
+    holes: NDArray[np.bool_],
+    glass: NDArray[np.bool_],
+    *,
+    stain: str,
+    tissue: TissueParams,
+    imaging: ImagingParams,
+    mpp: float,
+    rng: np.random.Generator,
+) -> Float32:
+    """Optical density of a stained section, (H, W, 3)."""
+    palette = _palettes()[stain]
+    shape = layers.labels.shape
+    color = {k: _density(v) for k, v in palette.items() if k != "fibers" and v is not None}
+    jitter = np.clip(1 + imaging.hue_jitter * rng.standard_normal((len(color), 3)), 0.5, 1.6)
+    color = {k: v * j.astype(np.float32) for (k, v), j in zip(color.items(), jitter, strict=True)}
+    inside, _ = _rim(layers, mpp)
+    fiber_od = _fiber_densities(geometry, palette, color, stain, imaging, rng)
+    mean_fiber = fiber_od[1:].mean(0) if len(fiber_od) > 1 else color["endomysium"]
+
+    # between the fibers: strands of endomysium, glass-clear cracks, loose perimysium
+    fibrous = fibrous_noise(rng, shape, 3 / mpp)
+    loose = smooth_noise(rng, shape, 25 / mpp)
+    endomysium = color["endomysium"] * imaging.contrast + mean_fiber * (1 - imaging.contrast)
+    strand = layers.septa * np.clip(1 + 0.25 * fibrous, 0.3, 1.8)
+    open_share = np.clip(min(tissue.crack_um, 3.0) / 2 + 0.5 * loose, 0, 1)
+    filling = np.maximum(strand, (1 - open_share) * np.clip(0.8 + 0.3 * fibrous, 0.2, 1.5))
+    peri = np.clip(0.55 + 0.45 * fibrous + 0.4 * loose, 0.03, 1.7)
+    peri *= float(rng.uniform(0.35, 1.3))
+    od = np.where(
+        layers.fascicle[..., None],
+        filling[..., None] * endomysium,
+        peri[..., None] * color["collagen"],
+    )
+    del filling, peri
+    grain = smooth_noise(rng, shape, float(rng.uniform(4, 14)) / mpp)
+    fine = smooth_noise(rng, shape, float(rng.uniform(0.6, 2.0)) / mpp)
+    _fill(od, layers.vessel_wall, color["vessel"] * float(rng.uniform(0.7, 1.3)), 0.25 * fibrous)
+    _fill(od, layers.nerve, color["nerve"], 0.3 * fine)
+    blood = rng.random() < 0.4
+    _fill(od, layers.vessel_lumen, color["blood"] if blood else 0 * color["blood"], 0.2 * grain)
+    _fill(od, layers.infiltrate, color["endomysium"] * 1.2, 0.3 * fine)
+
+    labels = layers.labels
+    is_fiber = labels > 0
+    texture = imaging.texture * _texture_strength(stain, rng)
+    rim_gain = float(rng.normal(0.0, 0.12))
+    mottle = 1 + texture * (0.5 * fine + 0.35 * grain)
+    mottle += rim_gain * np.exp(-inside / 1.5)
+    mottle *= _condition_texture(geometry, labels, fine, grain, rng)
+    fibers = fiber_od[labels] * np.clip(mottle, 0.1, 2.5)[..., None]
+    od = np.where(is_fiber[..., None], fibers, od)
+    od[holes] *= float(rng.uniform(0.0, 0.25))
+
+    if (layers.fat > 0).any():
+        _draw_fat(od, layers, color["collagen"], mpp, rng)
+    if "nuclei" in color:
+        depth = np.clip(rng.normal(1.0, 0.25, int(nuclei_labels.max()) + 1), 0.4, 1.6)
+        depth[0] = 0
+        cover = (depth[nuclei_labels] * np.clip(1 + 0.25 * fine, 0.5, 1.5))[..., None]
+        covered = np.minimum(cover, 1)
+        od = od * (1 - 0.85 * covered) + cover.astype(np.float32) * color["nuclei"]
+    od[glass] = 0
+    return np.asarray(np.clip(od, 0, None) * imaging.stain_strength, dtype=np.float32)
+
+
+def _fill(od: Float32, where: NDArray[np.bool_], color: Float32, noise: Float32) -> None:
+    od[where] = color * np.clip(1 + noise[where], 0.2, 2)[:, None]
+
+
+def _texture_strength(stain: str, rng: np.random.Generator) -> float:
+    if stain in ("nadh", "sdh", "cox"):
+        return float(rng.uniform(0.15, 0.6))
+    if stain.startswith("atpase"):
+        return float(rng.uniform(0.04, 0.18))
+    return float(rng.uniform(0.03, 0.15))
+
+
+def _fiber_densities(
+    geometry: Geometry,
+    palette: dict[str, Any],
+    color: dict[str, Float32],
+    stain: str,
+    imaging: ImagingParams,
+    rng: np.random.Generator,
+) -> Float32:
+    """Optical density per label, (n + 1, 3)."""
+    by_type = {k: _density(v) for k, v in palette["fibers"].items()}
+    shift = np.clip(1 + imaging.hue_jitter * rng.standard_normal(3), 0.6, 1.5).astype(np.float32)
+    table = np.zeros((len(geometry.fibers) + 1, 3), dtype=np.float32)
+    for i, fiber in enumerate(geometry.fibers, start=1):
+        base = by_type[fiber.type] * shift
+        if fiber.condition == "regenerating":
+            base = 0.5 * base + 0.5 * color["basophilic"]
+        elif fiber.condition == "necrotic":
+            base = base * float(rng.uniform(0.35, 1.0)) + 0.15 * color["basophilic"]
+        elif fiber.condition == "hypercontracted":
+            base = base * float(rng.uniform(1.15, 1.6))
+        elif fiber.atrophic and fiber.angular and stain in ("nadh", "sdh"):
+            base = by_type["I"] * shift * 1.15
+        elif fiber.atrophic and stain == "he" and rng.random() < 0.3:
+            base = 0.75 * base + 0.25 * color["basophilic"]
+        gain = np.exp(imaging.fiber_variation * rng.standard_normal())
+        tilt = 1 + 0.15 * imaging.fiber_variation * rng.standard_normal(3)
+        table[i] = base * gain * tilt
+    return table
+
+
+def _condition_texture(
+    geometry: Geometry,
+    labels: NDArray[np.int32],
+    fine: Float32,
+    grain: Float32,
+    rng: np.random.Generator,
+) -> Float32:
+    """Extra mottling of necrotic, vacuolated and unevenly stained fibers, as a factor."""
+    uneven = np.zeros(len(geometry.fibers) + 1, dtype=np.float32)
+    empty = np.zeros(len(geometry.fibers) + 1, dtype=np.float32)
+    for i, fiber in enumerate(geometry.fibers, start=1):
+        if fiber.condition == "necrotic":
+            uneven[i] = rng.uniform(0.2, 0.6)
+        elif fiber.condition == "vacuolated":
+            empty[i] = rng.uniform(0.5, 1.0)
+        elif rng.random() < 0.05:
+            uneven[i] = rng.uniform(0.1, 0.3)
+    factor = 1 + uneven[labels] * (0.6 * grain + 0.5 * fine)
+    vacuole = grain > 1.3
+    return np.where(vacuole, 1 - 0.9 * empty[labels], factor).astype(np.float32)
+
+
+def _draw_fat(
+    od: Float32, layers: Layers, rim_color: Float32, mpp: float, rng: np.random.Generator
+) -> None:
+    import cv2
+
+    fat = layers.fat
+    core = (fat > 0).astype(np.uint8)
+    core[:, 1:][fat[:, 1:] != fat[:, :-1]] = 0
+    core[1:][fat[1:] != fat[:-1]] = 0
+    depth = cv2.distanceTransform(core, cv2.DIST_L2, 3) * mpp
+    rim = np.exp(-((depth / float(rng.uniform(0.6, 1.4))) ** 2))[..., None]
+    od[fat > 0] = (rim * rim_color * float(rng.uniform(0.8, 1.8)))[fat > 0]
+
+
+def stain_fluorescence(
+    geometry: Geometry,
+    layers: Layers,
+    holes: NDArray[np.bool_],
+    glass: NDArray[np.bool_],
+    *,
+    imaging: ImagingParams,
+    mpp: float,
+    rng: np.random.Generator,
+) -> Float32:
+    """Relative intensity of the fiber-border channel, (H, W), about 0..1.
+
+    Laminin or WGA lies on the membrane of each fiber, in vessel walls and, more or less,
+    throughout the connective tissue.
+    """
+    shape = layers.labels.shape
+    inside, outside = _rim(layers, mpp)
+    patchy = smooth_noise(rng, shape, 30 / mpp)
+    fibrous = fibrous_noise(rng, shape, 3 / mpp)
+    fine = smooth_noise(rng, shape, 1.0 / mpp)
+    sheath = float(rng.uniform(0.5, 1.3))
+    middle = float(rng.uniform(0.3, 0.9))
+    membrane = np.exp(-0.5 * ((outside - middle) / sheath) ** 2)
+    membrane[layers.labels > 0] = np.exp(-0.5 * ((inside[layers.labels > 0] + middle) / sheath) ** 2)
+    bright = np.clip(1 + 0.25 * patchy + 0.1 * fine, 0.15, 2.0)
+    image = membrane * bright
+    stroma = float(rng.choice([0.0, rng.uniform(0.05, 0.9)]))
+    between = (layers.labels == 0) & (layers.fat == 0)
+    image = np.where(
+        between & ~layers.fascicle,
+        np.maximum(image * 0.9, stroma * np.clip(0.5 + 0.5 * fibrous, 0, 1.6)),
+        image,
+    )
+    gap = float(rng.uniform(0, 0.6))
+    image = np.where(between & layers.fascicle, np.maximum(image, gap * layers.septa), image)
+    vessel = float(rng.uniform(0.3, 1.5))
+    image[layers.vessel_wall] = vessel * np.clip(1 + 0.3 * fibrous[layers.vessel_wall], 0.3, 2)
+    image[layers.vessel_lumen] *= 0.1
+    image[layers.nerve] = 0.4 * np.clip(1 + fine[layers.nerve], 0, 2)
+    image[layers.infiltrate] += 0.3 * np.clip(fine[layers.infiltrate], 0, 2)
+    if (layers.fat > 0).any():
+        rim = np.zeros((*shape, 1), dtype=np.float32)
+        _draw_fat(rim, layers, np.float32([1.0]), mpp, rng)
+        image = np.where(layers.fat > 0, rim[..., 0] * vessel * 0.7, image)
+    count = len(geometry.fibers)
+    glow = rng.gamma(2.0, float(rng.uniform(0.005, 0.06)), count + 1).astype(np.float32)
+    haze = rng.random(count + 1) < 0.03
+    glow[haze] = rng.uniform(0.2, 0.7, int(haze.sum()))
+    glow[0] = 0
+    mottle = np.clip(1 + 0.3 * fine + 0.2 * patchy, 0, 2)
+    image += np.where(holes, 0, glow[layers.labels]) * mottle
+    spots = (smooth_noise(rng, shape, 2.0 / mpp) > 3.1) & (layers.labels > 0)
+    image[spots] += float(rng.uniform(0.1, 0.6))
+    image[glass] = 0
+    return np.asarray(image, dtype=np.float32)
+
+
+__all__ = ["Nuclei", "stain_bright_field", "stain_fluorescence"]

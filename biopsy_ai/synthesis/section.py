@@ -1,0 +1,183 @@
+"""Make one synthetic section with its complete truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from biopsy_ai.synthesis.cells import KINDS, Nuclei, draw_nuclei, freezing_holes, place_nuclei
+from biopsy_ai.synthesis.geometry import Geometry, build_geometry
+from biopsy_ai.synthesis.imaging import fold_factor, scan_bright_field, scan_fluorescence, tears
+from biopsy_ai.synthesis.parameters import SectionParams
+from biopsy_ai.synthesis.raster import Layers, rasterize
+from biopsy_ai.synthesis.render import stain_bright_field, stain_fluorescence
+from biopsy_ai.synthesis.texture import smooth_noise
+
+
+@dataclass(frozen=True)
+class SyntheticSection:
+    """A picture and everything that is known about it."""
+
+    image: NDArray
+    """(H, W, 3) uint8 for bright field, (H, W) uint16 border channel for immunofluorescence."""
+    mpp: float
+    """Pixel size, µm."""
+    labels: NDArray[np.int32]
+    """(H, W) fibers: sarcoplasm up to the inner edge of the membrane."""
+    fibers: pd.DataFrame
+    """One row per fiber: label, type, condition, atrophic, angular, fascicle."""
+    nuclei_labels: NDArray[np.int32]
+    """(H, W) nuclei."""
+    nuclei: pd.DataFrame
+    """One row per nucleus: label, kind, fiber."""
+    tissue: NDArray[np.uint8]
+    """(H, W) index into `biopsy_ai.synthesis.raster.TISSUE_CLASSES`."""
+    geometry: Geometry
+    params: SectionParams
+    seed: int | None
+
+
+def synthesize_section(
+    params: SectionParams | None = None,
+    seed: int | np.random.Generator = 0,
+    *,
+    geometry: Geometry | None = None,
+) -> SyntheticSection:
+    """Make a section from a seed and a parameter object.
+
+    Parameters
+    ----------
+    params
+        Tissue, imaging, stain, field size and pixel size; defaults to normal muscle in H&E.
+    seed
+        The same seed and parameters give the same section.
+    geometry
+        A ready layout, such as real outlines; drawn from `params.tissue` when left out.
+    """
+    params = params or SectionParams()
+    rng = np.random.default_rng(seed)
+    if geometry is None:
+        geometry = build_geometry(params.tissue, params.size_um, rng)
+    imaging, mpp = params.imaging, params.mpp
+    shape = (round(params.size_um[0] / mpp), round(params.size_um[1] / mpp))
+    glass = _glass(shape, params.tissue.glass, mpp, rng)
+    torn = tears(shape, imaging.tears, mpp, rng)
+    geometry, layers = _clear(geometry, rasterize(geometry, mpp), glass, mpp)
+    layers.labels[glass | torn] = 0
+    nuclei = place_nuclei(geometry, layers, params.tissue, mpp, rng)
+    nuclei_labels = draw_nuclei(nuclei, shape, mpp)
+    holes = freezing_holes(layers, imaging, mpp, rng)
+    image: NDArray
+    if params.stain == "if":
+        image = scan_fluorescence(
+            stain_fluorescence(
+                geometry, layers, holes, glass | torn, imaging=imaging, mpp=mpp, rng=rng
+            ),
+            imaging,
+            mpp,
+            rng,
+        )
+    else:
+        od = stain_bright_field(
+            geometry,
+            layers,
+            nuclei_labels,
+            holes,
+            glass | torn,
+            stain=params.stain,
+            tissue=params.tissue,
+            imaging=imaging,
+            mpp=mpp,
+            rng=rng,
+        )
+        if imaging.folds:
+            od *= fold_factor(shape, imaging.folds, mpp, rng)[..., None]
+        image = scan_bright_field(od, imaging, mpp, rng)
+    labels = layers.labels
+    return SyntheticSection(
+        image=image,
+        mpp=mpp,
+        labels=labels,
+        fibers=_fiber_table(geometry),
+        nuclei_labels=nuclei_labels,
+        nuclei=_nucleus_table(nuclei),
+        tissue=_tissue_classes(layers, glass | torn),
+        geometry=geometry,
+        params=params,
+        seed=seed if isinstance(seed, int) else None,
+    )
+
+
+def _glass(
+    shape: tuple[int, int], share: float, mpp: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    if share <= 0:
+        return np.zeros(shape, dtype=bool)
+    field = smooth_noise(rng, shape, max(shape) / 1.5) + 0.03 * smooth_noise(rng, shape, 20 / mpp)
+    return field < np.quantile(field[::8, ::8], share)
+
+
+def _clear(
+    geometry: Geometry, layers: Layers, glass: NDArray[np.bool_], mpp: float
+) -> tuple[Geometry, Layers]:
+    """Drop fibers that lie on empty glass or under a vessel or nerve, and draw again."""
+    labels = layers.labels
+    blocked = glass.copy()
+    outlines = [o for o, _ in geometry.vessels] + geometry.nerves
+    if outlines:
+        import cv2
+
+        mask = np.zeros(labels.shape, dtype=np.uint8)
+        for outline in outlines:
+            cv2.fillPoly(mask, [np.round(outline[:, ::-1] / mpp).astype(np.int32)], 1)
+        blocked |= mask > 0
+    if not blocked.any():
+        return geometry, layers
+    n = len(geometry.fibers)
+    area = np.bincount(labels.ravel(), minlength=n + 1)[1:]
+    lost = np.bincount(labels[blocked], minlength=n + 1)[1:]
+    keep = lost <= 0.03 * np.maximum(area, 1)
+    geometry = replace(
+        geometry,
+        fibers=[f for f, kept in zip(geometry.fibers, keep, strict=True) if kept],
+        fat=[f for f in geometry.fat if not _centre_blocked(f, blocked, mpp)],
+    )
+    return geometry, rasterize(geometry, mpp)
+
+
+def _centre_blocked(outline: NDArray, blocked: NDArray[np.bool_], mpp: float) -> bool:
+    y, x = (outline.mean(0) / mpp).astype(int)
+    inside = 0 <= y < blocked.shape[0] and 0 <= x < blocked.shape[1]
+    return bool(inside and blocked[y, x])
+
+
+def _fiber_table(geometry: Geometry) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            (i, f.type, f.condition, f.atrophic, f.angular, f.fascicle)
+            for i, f in enumerate(geometry.fibers, start=1)
+        ],
+        columns=["label", "type", "condition", "atrophic", "angular", "fascicle"],
+    )
+
+
+def _nucleus_table(nuclei: Nuclei) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "label": np.arange(1, len(nuclei.kind) + 1),
+            "kind": [KINDS[k] for k in nuclei.kind],
+            "fiber": nuclei.fiber,
+        }
+    )
+
+
+def _tissue_classes(layers: Layers, empty: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    tissue = np.where(layers.fascicle, 2, 3).astype(np.uint8)
+    tissue[layers.vessel_wall | layers.vessel_lumen | layers.nerve] = 5
+    tissue[layers.fat > 0] = 4
+    tissue[layers.labels > 0] = 1
+    tissue[empty] = 0
+    return tissue

@@ -1,0 +1,58 @@
+"""Random fields for rendering: smooth noise at a given grain, cheap to draw many times."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain_px: float) -> Float32:
+    """Gaussian noise of zero mean and unit variance, correlated over about `grain_px` pixels.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns of the field.
+    grain_px
+        Distance over which values resemble each other, pixels; 1 or less gives white noise.
+    """
+    import cv2
+
+    height, width = shape
+    if grain_px <= 1.2:
+        return rng.standard_normal(shape, dtype=np.float32)
+    small = (int(np.ceil(height / grain_px)) + 3, int(np.ceil(width / grain_px)) + 3)
+    coarse = rng.standard_normal(small, dtype=np.float32)
+    big = cv2.resize(
+        coarse, (int(small[1] * grain_px), int(small[0] * grain_px)), interpolation=cv2.INTER_CUBIC
+    )
+    dy = int(rng.integers(0, big.shape[0] - height + 1))
+    dx = int(rng.integers(0, big.shape[1] - width + 1))
+    field = big[dy : dy + height, dx : dx + width]
+    return np.asarray(field * 1.35, dtype=np.float32)
+
+
+def fibrous_noise(
+    rng: np.random.Generator, shape: tuple[int, int], grain_px: float, stretch: float = 5.0
+) -> Float32:
+    """Streaky noise like collagen bundles: smooth noise stretched along wavy lines."""
+    import cv2
+
+    height, width = shape
+    side = int(1.5 * max(shape)) + 8
+    streaks = smooth_noise(rng, (side, int(side / stretch) + 8), grain_px)
+    streaks = cv2.resize(streaks, (side, side), interpolation=cv2.INTER_CUBIC)
+    angle = float(rng.uniform(0, 180))
+    turn = cv2.getRotationMatrix2D((side / 2, side / 2), angle, 1.0)
+    turn[:, 2] += (width - side) / 2, (height - side) / 2
+    wave = 4 * grain_px
+    shift_y = smooth_noise(rng, shape, 22 * grain_px) * wave
+    shift_x = smooth_noise(rng, shape, 22 * grain_px) * wave
+    turned = cv2.warpAffine(streaks, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+    grid_y, grid_x = np.mgrid[:height, :width].astype(np.float32)
+    bundles = cv2.remap(
+        turned, grid_x + shift_x, grid_y + shift_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
+    return np.asarray(0.7 * bundles + 0.6 * smooth_noise(rng, shape, grain_px), dtype=np.float32)

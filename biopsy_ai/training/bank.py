@@ -1,0 +1,131 @@
+"""A bank of rendered synthetic sections on disk, made once and read many times in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.errors import OutlineReadError
+from biopsy_ai.report.files import replacing
+from biopsy_ai.synthesis import (
+    STAINS,
+    SectionParams,
+    SyntheticSection,
+    random_imaging,
+    random_tissue,
+    synthesize_section,
+)
+from biopsy_ai.synthesis.geometry import geometry_from_outlines
+from biopsy_ai.training.targets import make_targets
+
+Progress = Callable[[str, int, int], None]
+
+FIELD_UM = 512.0
+"""Side of a bank section, µm."""
+
+_STAIN_WEIGHTS = {"he": 0.52, "if": 0.14}
+"""Share of the sections by stain; the other stains share the rest equally."""
+
+_REAL_OUTLINES = 0.12
+"""Share of the sections laid out with real outlines, where some are given."""
+
+
+@cache
+def read_real_outlines(path: Path) -> tuple[list[NDArray[np.float64]], float]:
+    """Outlines (row, column, pixels) of a label image, and their median diameter in pixels."""
+    import cv2
+    import tifffile
+
+    labels = tifffile.imread(path)
+    if labels.ndim != 2:
+        raise OutlineReadError(f"{path}: expected a two-dimensional label image")
+    from scipy.ndimage import find_objects
+
+    outlines = []
+    diameters = []
+    for label, box in enumerate(find_objects(labels), start=1):
+        if box is None:
+            continue
+        mask = (labels[box] == label).astype(np.uint8)
+        if mask.sum() < 500:
+            continue
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        ring = max(contours, key=len)[:, 0, ::-1].astype(float)
+        step = max(len(ring) // 120, 1)
+        outlines.append(ring[::step] + (box[0].start, box[1].start) + 0.5)
+        diameters.append(2 * np.sqrt(mask.sum() / np.pi))
+    if not outlines:
+        raise OutlineReadError(f"{path}: no outlines of at least 500 pixels")
+    return outlines, float(np.median(diameters))
+
+
+def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> SyntheticSection:
+    """One random section as training sees it: any preset, any stain, any imaging defect."""
+    rng = np.random.default_rng(seed)
+    rest = (1 - sum(_STAIN_WEIGHTS.values())) / (len(STAINS) - len(_STAIN_WEIGHTS))
+    stain = str(rng.choice(STAINS, p=[_STAIN_WEIGHTS.get(s, rest) for s in STAINS]))
+    tissue = random_tissue(rng)
+    imaging = random_imaging(rng, stain)
+    size = (FIELD_UM, FIELD_UM)
+    geometry = None
+    if outline_files and rng.random() < _REAL_OUTLINES:
+        outlines, diameter = read_real_outlines(outline_files[int(rng.integers(len(outline_files)))])
+        scale = float(rng.uniform(25, 70)) / diameter
+        middle = outlines[int(rng.integers(len(outlines)))].mean(0) * scale
+        corner = middle - FIELD_UM / 2
+        moved = [o * scale - corner for o in outlines]
+        near = [o for o in moved if (o.max(0) > 0).all() and (o.min(0) < FIELD_UM).all()]
+        geometry = geometry_from_outlines(near, tissue, size, rng)
+        tissue = replace(tissue, fat=0.0, glass=0.0)
+    params = SectionParams(tissue, imaging, stain, size, OUTLINE_MPP)
+    return synthesize_section(params, rng, geometry=geometry)
+
+
+def _write_section(path: Path, seed: int, outline_files: tuple[Path, ...]) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    section = render_training_section(seed, outline_files)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, image=section.image, targets=make_targets(section.labels, section.mpp))
+
+
+def render_bank(
+    folder: str | Path,
+    count: int,
+    *,
+    seed: int = 0,
+    outline_files: tuple[Path, ...] = (),
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Render `count` sections into `folder`; those already there are kept.
+
+    Parameters
+    ----------
+    seed
+        Section ``i`` is made from seed ``seed + i``, so a bank can be continued or remade.
+    outline_files
+        Label images whose outlines some sections are laid out with.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{seed + i:08d}.npz" for i in range(count)]
+    missing = [p for p in paths if not p.exists()]
+    done = count - len(missing)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(_write_section, p, int(p.stem), outline_files) for p in missing]
+        for job in as_completed(jobs):
+            job.result()
+            done += 1
+            if progress:
+                progress("render", done, count)
+    return paths

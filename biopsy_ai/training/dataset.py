@@ -1,0 +1,174 @@
+"""Training samples: crops of synthetic and real sections, varied as laboratories vary them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from biopsy_ai.segmentation.inputs import normalize
+from biopsy_ai.training.real import TrainingImage
+
+
+def bank_section(path: Path) -> tuple[NDArray, NDArray[np.uint8]]:
+    """Picture and targets of a section that `render_bank` wrote."""
+    with np.load(path) as stored:
+        return stored["image"], stored["targets"]
+
+
+def normalized_section(image: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Scale a section as a slide is scaled in prediction, with the play of that estimate."""
+    sample = image[::3, ::3].astype(np.float32)
+    low, high = np.percentile(sample, (0.5, 99.5))
+    width = max(high - low, 1.0)
+    low, high = low + rng.normal(0, 0.03) * width, high + rng.normal(0, 0.05) * width
+    scaled = normalize(image.astype(np.float32), float(low), float(high))
+    return np.repeat(scaled[..., None], 3, axis=2) if scaled.ndim == 2 else scaled
+
+
+class SectionCrops(IterableDataset[tuple[Tensor, Tensor]]):
+    """Endless stream of (image, targets) crops.
+
+    Parameters
+    ----------
+    bank
+        Files of the synthetic bank.
+    real
+        Real images with labels, and pictures without muscle.
+    crop_px
+        Side of a crop on the working grid, a multiple of 64.
+    real_share
+        Share of the crops taken from real labelled images.
+    empty_share
+        Share of the crops taken from pictures without muscle.
+    """
+
+    def __init__(
+        self,
+        bank: Sequence[Path],
+        real: Sequence[TrainingImage] = (),
+        *,
+        crop_px: int = 448,
+        real_share: float = 0.15,
+        empty_share: float = 0.03,
+        seed: int = 0,
+    ) -> None:
+        self.bank = list(bank)
+        self.labelled = [r for r in real if r.targets[..., 0].any()]
+        self.empty = [r for r in real if not r.targets[..., 0].any()]
+        self.crop_px = crop_px
+        self.real_share = real_share if self.labelled else 0.0
+        self.empty_share = empty_share if self.empty else 0.0
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        info = get_worker_info()
+        number, workers = (info.id, info.num_workers) if info else (0, 1)
+        rng = np.random.default_rng([self.seed, number])
+        torch.manual_seed(int(rng.integers(2**31)))
+        augment = color_augmentation()
+        mine = self.bank[number::workers] or self.bank
+        while True:
+            for index in rng.permutation(len(mine)):
+                image, targets = bank_section(mine[index])
+                image = normalized_section(image, rng)
+                for _ in range(2):
+                    yield self._sample(image, targets, rng, augment, real=False)
+                    drawn = rng.random() - self.real_share
+                    pool = self.labelled if drawn < 0 else self.empty
+                    if drawn < self.empty_share:
+                        chosen = pool[int(rng.integers(len(pool)))]
+                        yield self._sample(chosen.image, chosen.targets, rng, augment, real=True)
+
+    def _sample(
+        self,
+        image: NDArray[np.float32],
+        targets: NDArray[np.uint8],
+        rng: np.random.Generator,
+        augment: torch.nn.Module,
+        *,
+        real: bool,
+    ) -> tuple[Tensor, Tensor]:
+        spread = 0.3 if real else 0.18
+        scale = float(np.clip(np.exp(rng.normal(-0.1 if real else 0.0, spread)), 0.5, 1.9))
+        image, targets = random_window(image, targets, self.crop_px, scale, rng)
+        if real or rng.random() < 0.6:
+            low_detail(image, rng)
+        tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        gray = np.array_equal(image[::16, ::16, 0], image[::16, ::16, 2])
+        if not gray and (real or rng.random() < 0.5):
+            tensor = augment(tensor.clamp(0, 1))
+        tensor = random_tone(tensor, rng)
+        return tensor, torch.from_numpy(np.ascontiguousarray(targets.transpose(2, 0, 1)))
+
+
+def color_augmentation() -> torch.nn.Module:
+    """Play of stain color, as torchvision transforms."""
+    from torchvision.transforms import v2
+
+    return v2.Compose(
+        [v2.ColorJitter(brightness=0.15, contrast=0.2, saturation=0.35, hue=0.06)]
+    )
+
+
+def random_window(
+    image: NDArray[np.float32],
+    targets: NDArray[np.uint8],
+    crop_px: int,
+    scale: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Cut a window at a random place, scale, turn and mirror; outside the picture weighs 0."""
+    import cv2
+
+    height, width = image.shape[:2]
+    turn = float(rng.uniform(0, 360)) if rng.random() < 0.35 else float(90 * rng.integers(4))
+    angle = np.deg2rad(turn)
+    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    reach = crop_px / scale / 2
+    center = [
+        float(rng.uniform(min(reach, n / 2), max(n - reach, n / 2))) for n in (width, height)
+    ]
+    c, s = np.cos(angle) / scale, np.sin(angle) / scale
+    matrix = np.array([[c * mirror, -s, 0.0], [s * mirror, c, 0.0]])
+    half = (crop_px - 1) / 2
+    matrix[:, 2] = np.asarray(center) - matrix[:, :2] @ np.array([half, half])
+    size = (crop_px, crop_px)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    if scale < 0.8:
+        image = cv2.GaussianBlur(image, (0, 0), 0.45 / scale)
+    image = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT)
+    targets = cv2.warpAffine(
+        targets, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0)
+    )
+    return image, targets
+
+
+def low_detail(image: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Lose detail in place, as a coarser scanner or a soft focus does."""
+    import cv2
+
+    kind = rng.random()
+    if kind < 0.4:
+        image[:] = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.8)))
+    elif kind < 0.8:
+        height, width = image.shape[:2]
+        factor = float(rng.uniform(0.42, 0.9))
+        small = cv2.resize(
+            image, (int(width * factor), int(height * factor)), interpolation=cv2.INTER_AREA
+        )
+        image[:] = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    else:
+        image += float(rng.uniform(0.01, 0.06)) * rng.standard_normal(image.shape, dtype=np.float32)
+
+
+def random_tone(tensor: Tensor, rng: np.random.Generator) -> Tensor:
+    """Change gamma, gain and offset."""
+    gamma = float(np.exp(rng.normal(0, 0.15)))
+    gain, offset = float(rng.normal(1, 0.06)), float(rng.normal(0, 0.03))
+    return (tensor.clamp(0, 1.5) ** gamma * gain + offset).clamp(-0.25, 1.5)

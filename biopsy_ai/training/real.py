@@ -1,0 +1,101 @@
+"""Real labelled images for training: read on the working grid, with doubtful places masked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.errors import ConfigError
+from biopsy_ai.training.targets import make_targets
+
+
+@dataclass(frozen=True)
+class TrainingImage:
+    """A real picture ready for cropping."""
+
+    name: str
+    image: NDArray[np.float32]
+    """(H, W, 3), normalised as in prediction."""
+    targets: NDArray[np.uint8]
+    """(H, W, 4), see `make_targets`; weight 0 where the truth is doubtful."""
+    license: str
+
+
+def read_training_list(path: str | Path) -> list[dict[str, Any]]:
+    """Read the YAML list of real images that a model is trained on.
+
+    Each entry has ``image``, ``mpp`` and ``license``; ``labels`` names the label image (left out
+    for pictures without muscle), ``channel`` the border channel of immunofluorescence.
+    Paths are relative to the file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or an entry is incomplete.
+    """
+    path = Path(path)
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: the list of training images cannot be read ({error})") from None
+    if not isinstance(entries, list):
+        raise ConfigError(f"{path}: expected a list of images, each with image, mpp and license")
+    known = {"image", "labels", "mpp", "channel", "license"}
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict) or not {"image", "mpp", "license"} <= set(entry) <= known:
+            raise ConfigError(
+                f"{path}: entry {number} needs image, mpp and license, and may have labels, channel"
+            )
+    return [{**e, "image": path.parent / e["image"]} | _labels(path, e) for e in entries]
+
+
+def _labels(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    return {"labels": path.parent / entry["labels"]} if entry.get("labels") else {}
+
+
+def load_training_image(entry: dict[str, Any]) -> TrainingImage:
+    """Read one entry of `read_training_list` on the 0.5 µm grid."""
+    from biopsy_ai.report.label_image import read_label_image
+    from biopsy_ai.segmentation.predict import network_input
+    from biopsy_ai.slides import open_slide
+
+    channels = {"border": int(entry["channel"])} if "channel" in entry else None
+    with open_slide(entry["image"], mpp=float(entry["mpp"]), channels=channels) as slide:
+        shape = slide.grid_shape(OUTLINE_MPP)
+        image = network_input(slide, 0, 0, *shape)
+        if "labels" not in entry:
+            targets = make_targets(np.zeros(shape, dtype=np.int32), OUTLINE_MPP)
+            return TrainingImage(slide.name, image, targets, entry["license"])
+        source = read_label_image(entry["labels"])[0]
+    rows = ((np.arange(shape[0]) + 0.5) * source.shape[0] / shape[0]).astype(int)
+    cols = ((np.arange(shape[1]) + 0.5) * source.shape[1] / shape[1]).astype(int)
+    labels = source[rows[:, None], cols]
+    targets = make_targets(labels, OUTLINE_MPP)
+    if channels is None:
+        targets[_unlabelled_fibers(image, labels)] *= np.uint8([1, 1, 1, 0])
+    return TrainingImage(entry["image"].stem, image, targets, entry["license"])
+
+
+def _unlabelled_fibers(image: NDArray[np.float32], labels: NDArray) -> NDArray[np.bool_]:
+    """Places without a label that are as dense as the labelled fibers: likely missed fibers.
+
+    Published label sets lack some fibers; teaching the network that those are background
+    would cost recall, so that they count neither way.
+    """
+    import cv2
+
+    density = 1 - image.min(axis=2)
+    inside = labels > 0
+    if not inside.any():
+        return np.zeros(labels.shape, dtype=bool)
+    dense = (density > np.quantile(density[inside], 0.05)) & ~inside
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))
+    cores = cv2.morphologyEx(dense.astype(np.uint8), cv2.MORPH_OPEN, disc)
+    wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (11, 11))
+    return (cv2.dilate(cores, wide) > 0) & ~inside

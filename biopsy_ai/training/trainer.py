@@ -1,0 +1,181 @@
+"""The training loop: seeded, resumable, logging to CSV and TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from biopsy_ai.report.files import replacing
+from biopsy_ai.segmentation.network import FiberNet
+from biopsy_ai.training.dataset import SectionCrops
+from biopsy_ai.training.losses import map_loss
+
+Progress = Callable[[str, int, int], None]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained."""
+
+    steps: int = 8000
+    batch: int = 8
+    crop_px: int = 448
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup: int = 200
+    average: float = 0.998
+    """Decay of the running average of the weights; the average is what is kept."""
+    real_share: float = 0.15
+    empty_share: float = 0.03
+    workers: int = 1
+    checkpoint_every: int = 250
+    seed: int = 0
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then a half cosine down to 1 % of the highest rate."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(config.steps - config.warmup, 1)
+    cosine = 0.5 * (1 + torch.cos(torch.tensor(min(done, 1.0) * torch.pi)).item())
+    return config.learning_rate * (0.01 + 0.99 * cosine)
+
+
+def train_network(
+    crops: SectionCrops,
+    folder: str | Path,
+    config: TrainConfig,
+    *,
+    architecture: dict[str, object] | None = None,
+    start: dict[str, torch.Tensor] | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> FiberNet:
+    """Train a network, going on from the checkpoint in `folder` if there is one.
+
+    Parameters
+    ----------
+    folder
+        Gets ``checkpoint.pt``, ``training.csv`` and TensorBoard logs.
+    start
+        Weights to begin from, such as those of a shipped model.
+
+    Returns
+    -------
+    FiberNet
+        The network with averaged weights, in evaluation mode.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    network = FiberNet(**(architecture or {}))  # type: ignore[arg-type]
+    if start is not None:
+        network.load_state_dict(start)
+    network = network.to(device, memory_format=torch.channels_last)
+    average = deepcopy(network).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+    )
+    step = 0
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = int(state["step"])
+        logger.info("going on from step %d", step)
+    crops.seed = config.seed + step
+    loader = DataLoader(
+        crops,
+        batch_size=config.batch,
+        num_workers=config.workers,
+        worker_init_fn=_one_thread,
+        prefetch_factor=4 if config.workers else None,
+    )
+    log = folder / "training.csv"
+    writer = SummaryWriter(str(folder / "tensorboard"))
+    started, seen, total = time.monotonic(), 0, 0.0
+    network.train()
+    for images, targets in loader:
+        if step >= config.steps:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, config)
+        images = images.to(device, memory_format=torch.channels_last)
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            logits = network(images)
+        loss = map_loss(logits, targets.to(device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 3.0)
+        optimizer.step()
+        _update_average(average, network, min(config.average, (1 + step) / (10 + step)))
+        step += 1
+        seen += len(images)
+        total += loss.item()
+        if progress:
+            progress("train", step, config.steps)
+        if step % 25 == 0:
+            row = {
+                "step": step,
+                "loss": round(total / 25, 5),
+                "learning_rate": optimizer.param_groups[0]["lr"],
+                "crops_per_s": round(seen / (time.monotonic() - started), 2),
+            }
+            _append(log, row)
+            writer.add_scalar("loss", row["loss"], step)
+            total = 0.0
+        if step % config.checkpoint_every == 0 or step == config.steps:
+            with replacing(checkpoint) as temporary:
+                torch.save(
+                    {
+                        "network": network.state_dict(),
+                        "average": average.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "step": step,
+                        "config": asdict(config),
+                    },
+                    temporary,
+                )
+    writer.close()
+    return average
+
+
+def _one_thread(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    with torch.no_grad():
+        for kept, new in zip(
+            average.state_dict().values(), network.state_dict().values(), strict=True
+        ):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+
+def _append(path: Path, row: dict[str, object]) -> None:
+    fresh = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, fieldnames=list(row))
+        if fresh:
+            table.writeheader()
+        table.writerow(row)

@@ -1,0 +1,1 @@
+"""biopsy-ai in napari: an adapter without science of its own."""

@@ -1,0 +1,65 @@
+# Read by scripts/demo and scripts/test: makes .venv and installs the project there.
+# Usage: . scripts/environment.sh; prepare EXTRAS   (in the root of the repository)
+
+DEBIAN_PACKAGES="xvfb libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 libfontconfig1
+libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxkbcommon-x11-0"
+
+fail() {
+    echo "$1" >&2
+    exit 1
+}
+
+# Sets $python to the interpreter of .venv, which is made if there is none.
+make_environment() {
+    for python in .venv/bin/python .venv/Scripts/python.exe; do
+        [ -x "$python" ] && return
+    done
+    for base in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 python; do
+        if "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "Making .venv with $("$base" --version)"
+            "$base" -m venv .venv || fail "The virtual environment cannot be made. On Debian and \
+Ubuntu it needs the package python3-venv."
+            for python in .venv/bin/python .venv/Scripts/python.exe; do
+                [ -x "$python" ] && return
+            done
+        fi
+    done
+    fail "Python 3.11 or newer is needed, and none was found. Install one from \
+https://www.python.org/downloads/, or name it: PYTHON=/path/to/python3.12 $0"
+}
+
+# napari and OpenCV need a few system libraries, and the window tests a virtual display.
+install_display() {
+    command -v dpkg-query >/dev/null 2>&1 || return 0
+    missing=""
+    for package in $DEBIAN_PACKAGES; do
+        # Newer releases call some of them libname0t64.
+        dpkg-query -W -f='${Status}\n' "$package" "${package}t64" 2>/dev/null |
+            grep -q 'install ok installed' || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -eq 0 ]; then
+        echo "Installing Debian packages for the display:$missing"
+        # shellcheck disable=SC2086
+        if apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y \
+            --no-install-recommends $missing; then
+            return 0
+        fi
+        echo "They could not be installed." >&2
+    fi
+    echo "For the napari window, and for its tests, these packages are missing:" >&2
+    echo "    sudo apt-get install$missing" >&2
+}
+
+# Installs once; again only when pyproject.toml, or this file, has changed.
+prepare() {
+    make_environment
+    stamp=".venv/installed-$1"
+    wanted=$(cat pyproject.toml scripts/environment.sh | cksum)
+    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
+    install_display
+    echo "Installing biopsy-ai into .venv; the first time this takes some minutes"
+    "$python" -m pip install --disable-pip-version-check -q -e ".[$1]" ||
+        fail "The installation failed; the lines above tell why."
+    echo "$wanted" >"$stamp"
+}

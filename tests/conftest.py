@@ -1,0 +1,84 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn_sections import DrawnSection, draw_section
+
+from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.segmentation import Segmentation
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip window tests where a window would end the whole test run."""
+    if not sys.platform.startswith("linux") or os.environ.get("DISPLAY") or shutil.which("Xvfb"):
+        return
+    no_display = pytest.mark.skip(reason="no display and no Xvfb (Debian: apt-get install xvfb)")
+    for item in items:
+        if "gui" in item.keywords:
+            item.add_marker(no_display)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real images, which is not part of the repository."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real images (../shared/data) are not there")
+    return folder
+
+
+@pytest.fixture
+def section(tmp_path: Path) -> DrawnSection:
+    """A drawn section in a folder of its own."""
+    return draw_section(tmp_path / "slides")
+
+
+@pytest.fixture
+def fake_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the network by a threshold that finds the fibers of a drawn section."""
+    import biopsy_ai.segmentation as room
+
+    model = SimpleNamespace(spec={"name": "fake"}, weights_sha256="0" * 64)
+    monkeypatch.setattr(room, "load_model", lambda name: model)
+    monkeypatch.setattr(room, "segment_fibers", _segment_by_threshold)
+
+
+def _segment_by_threshold(
+    slide: Any, config: Any, *, model: Any = None, progress: Any = None
+) -> Segmentation:
+    from scipy import ndimage
+
+    image = slide.read(0, 0, *slide.grid_shape(OUTLINE_MPP), OUTLINE_MPP)
+    labels, n = ndimage.label(image[..., 1] < 180, output=np.int32)
+    if progress is not None:
+        progress("segment", 1, 1)
+    boxes = [
+        (rows.start, columns.start, rows.stop, columns.stop)
+        for rows, columns in ndimage.find_objects(labels)
+    ]
+    return Segmentation(
+        labels=labels,
+        mpp=(OUTLINE_MPP, OUTLINE_MPP),
+        ids=np.arange(1, n + 1),
+        boxes=np.array(boxes, dtype=np.int64).reshape(-1, 4),
+        confidence=np.full(n, 0.9, dtype=np.float32),
+        touches_tissue_edge=np.zeros(n, dtype=bool),
+        provenance={"method": "network", "model": "fake", "weights_sha256": "0" * 64},
+    )

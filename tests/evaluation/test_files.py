@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from biopsy_ai.errors import ConfigError, OutlineReadError
+from biopsy_ai.evaluation.files import evaluate_files, find_label_files
+
+
+def squares(mpp: float = 0.5, field_um: float = 100.0) -> np.ndarray:
+    """Four squares of 20 µm in a field, on a grid of `mpp`."""
+    labels = np.zeros((round(field_um / mpp), round(field_um / mpp)), dtype=np.uint16)
+    for number, (y, x) in enumerate([(10, 10), (10, 60), (60, 10), (60, 60)], start=1):
+        rows, columns = (slice(round(v / mpp), round((v + 20) / mpp)) for v in (y, x))
+        labels[rows, columns] = number
+    return labels
+
+
+def write(path: Path, labels: np.ndarray, mpp: float | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if mpp is None:
+        tifffile.imwrite(path, labels)
+    else:
+        per_cm = 1e4 / mpp
+        tifffile.imwrite(path, labels, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER")
+    return path
+
+
+def test_two_files_of_the_same_grid(tmp_path: Path) -> None:
+    truth = write(tmp_path / "truth.tif", squares())
+    predicted = write(tmp_path / "other.tif", np.where(squares() == 4, 0, squares()))
+    table = evaluate_files(predicted, truth, mpp=0.5, shapes=False)
+    assert table["image"].tolist() == ["other", "pooled"]
+    for row in table.to_dict("records"):
+        assert row["recall_50"] == 0.75
+        assert row["precision_50"] == 1
+        assert row["n_true_150_400_um2"] == 0
+        assert row["n_true_over_400_um2"] == 4
+        assert row["count_error_percent"] == -25
+
+
+def test_a_prediction_on_our_grid_is_compared_on_that_of_the_truth(tmp_path: Path) -> None:
+    truth = write(tmp_path / "section_fibers.tif", squares(0.2773))
+    predicted = write(tmp_path / "results" / "section" / "fibers.tif", squares(0.5), 0.5)
+    table = evaluate_files(predicted, truth, mpp=0.2773, shapes=False)
+    row = table.iloc[0]
+    assert row["image"] == "section"
+    assert row["f1_75"] == 1
+    assert row["mean_matched_iou_50"] > 0.95
+    assert abs(row["csa_bias_percent"]) < 2
+
+
+def test_the_pixel_size_may_follow_from_the_prediction(tmp_path: Path) -> None:
+    truth = write(tmp_path / "truth.tif", squares(1.0))
+    predicted = write(tmp_path / "fibers.tif", squares(0.5), 0.5)
+    row = evaluate_files(predicted, truth, shapes=False).iloc[0]
+    assert row["n_true_over_400_um2"] == 4
+    assert row["csa_bias_um2"] == pytest.approx(0)
+
+
+def test_without_any_pixel_size_areas_are_compared_in_percent_only(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", squares())
+    row = evaluate_files(path, path).iloc[0]
+    assert row["csa_bias_percent"] == 0
+    assert math.isnan(row["csa_bias_um2"])
+    assert math.isnan(row["recall_over_400_um2"])
+
+
+def test_folders_are_matched_by_name_and_the_rest_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b", "only_predicted"):
+        write(tmp_path / "results" / name / "fibers.tif", squares(), 0.5)
+    (tmp_path / "results" / "cohort.csv").write_text("slide\n")
+    write(tmp_path / "truth" / "a_fibers.tif", squares())
+    write(tmp_path / "truth" / "b_masks.tif", np.where(squares() == 1, 0, squares()))
+    write(tmp_path / "truth" / "a.tif", np.zeros((4, 4, 3), np.uint8))
+    write(tmp_path / "truth" / "only_true.tif", squares())
+    done = []
+    with caplog.at_level(logging.WARNING):
+        table = evaluate_files(
+            tmp_path / "results",
+            tmp_path / "truth",
+            shapes=False,
+            progress=lambda stage, number, whole: done.append((stage, number, whole)),
+        )
+    assert table["image"].tolist() == ["a", "b", "pooled"]
+    assert table["precision_50"].tolist() == [1, 0.75, 0.875]
+    assert [path.parent.name for path in table.attrs["without_truth"]] == ["only_predicted"]
+    assert [path.name for path in table.attrs["without_prediction"]] == ["only_true.tif"]
+    assert "only_true.tif" in caplog.text
+    assert done == [("evaluate", 0, 2), ("evaluate", 1, 2), ("evaluate", 2, 2)]
+
+
+def test_label_files_are_found_by_the_name_of_their_image(tmp_path: Path) -> None:
+    for name in ("x.tif", "x_cp_masks.tif", "y_fibers.png", "z.ome.tif", "notes.txt", ".z.tif"):
+        (tmp_path / name).write_bytes(b"")
+    found = {name: path.name for name, path in find_label_files(tmp_path).items()}
+    assert found == {"x": "x_cp_masks.tif", "y": "y_fibers.png", "z": "z.ome.tif"}
+    one = write(tmp_path / "slide_truth" / "fibers.tif", squares())
+    assert find_label_files(one.parent) == find_label_files(one) == {"slide": one}
+    assert find_label_files(tmp_path) == {"slide": one}
+
+
+def test_masks_say_where_the_truth_is_not_known(tmp_path: Path) -> None:
+    half = np.where(np.arange(200)[:, None] < 100, squares(), 0).astype(np.uint16)
+    mask = np.zeros((50, 50), np.uint8)
+    mask[25:] = 255
+    truth = write(tmp_path / "truth" / "a_fibers.tif", half)
+    write(tmp_path / "truth" / "a_ignore.tif", mask)
+    predicted = write(tmp_path / "a.tif", squares())
+    without = evaluate_files(predicted, truth, shapes=False).iloc[0]
+    assert without["precision_50"] == 0.5
+    row = evaluate_files(predicted, truth, ignore=tmp_path / "truth", shapes=False).iloc[0]
+    assert row["precision_50"] == 1
+    assert row["n_ignored_predicted"] == 2
+
+
+def test_partial_truth_and_ignored_borders_reach_the_metrics(tmp_path: Path) -> None:
+    labels = squares()
+    labels[:5] = 9
+    predicted = write(tmp_path / "a.tif", labels)
+    truth = write(tmp_path / "b.tif", np.where(squares() == 1, 0, squares()))
+    row = evaluate_files(predicted, truth, border="ignore", partial=True, shapes=False).iloc[0]
+    assert row["n_ignored_predicted"] == 1
+    assert row["recall_50"] == 1
+    assert math.isnan(row["precision_50"])
+
+
+def test_outlines_are_drawn_over_the_field_of_the_other_file(tmp_path: Path) -> None:
+    roifile = pytest.importorskip("roifile")
+    path = tmp_path / "RoiSet.zip"
+    rois = []
+    for number, (y, x) in enumerate([(20, 20), (20, 120), (120, 20), (120, 120)], start=1):
+        corners = np.array([(x, y), (x + 40, y), (x + 40, y + 40), (x, y + 40)], dtype=float)
+        rois.append(roifile.ImagejRoi.frompoints(corners, name=str(number)))
+    roifile.roiwrite(path, rois)
+    labels = write(tmp_path / "fibers.tif", squares(0.25), 0.25)
+    for predicted, truth in ((labels, path), (path, labels)):
+        row = evaluate_files(predicted, truth, mpp=0.5 if truth == path else None, shapes=False)
+        assert row["f1_75"].iloc[0] == 1
+
+
+def test_different_fields_are_refused_by_name(tmp_path: Path) -> None:
+    truth = write(tmp_path / "truth.tif", squares())
+    predicted = write(tmp_path / "crop.tif", squares()[:, :150])
+    with pytest.raises(OutlineReadError, match=r"crop\.tif.*same field"):
+        evaluate_files(predicted, truth)
+    whole = write(tmp_path / "whole.tif", squares(), 0.5)
+    with pytest.raises(OutlineReadError, match=r"whole\.tif.*--mpp"):
+        evaluate_files(whole, truth, mpp=0.3)
+
+
+def test_what_cannot_be_compared_says_why(tmp_path: Path) -> None:
+    truth = write(tmp_path / "truth.tif", squares())
+    with pytest.raises(OutlineReadError, match="no such file or folder"):
+        evaluate_files(tmp_path / "none.tif", truth)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OutlineReadError, match="holds no label files"):
+        evaluate_files(tmp_path / "empty", truth)
+    for name in ("a", "b"):
+        write(tmp_path / "results" / name / "fibers.tif", squares())
+    with pytest.raises(OutlineReadError, match="name files of one image alike"):
+        evaluate_files(tmp_path / "results", truth)
+    with pytest.raises(ConfigError, match="pixel size"):
+        evaluate_files(truth, truth, mpp=-1)
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(truth.read_bytes()[:100])
+    with pytest.raises(OutlineReadError, match=r"broken\.tif"):
+        evaluate_files(broken, truth)

@@ -1,0 +1,133 @@
+"""Label images with known fibers, the maps that a perfect network would give for them, and a
+network that reads the maps from the picture itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from biopsy_ai.segmentation.thresholds import InstanceThresholds
+
+Maps = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+def draw_ellipses(shape: tuple[int, int], seed: int, pitch: int = 90) -> NDArray[np.int32]:
+    """Ellipses of many sizes on a jittered raster, never touching, some cut by the border."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(shape, np.int32)
+    number = 0
+    for y in range(0, shape[0] + pitch, pitch):
+        for x in range(0, shape[1] + pitch, pitch):
+            center = (x + rng.integers(-8, 9), y + rng.integers(-8, 9))
+            axes = (rng.integers(10, pitch // 2 - 10), rng.integers(10, pitch // 2 - 10))
+            number += 1
+            cv2.ellipse(labels, center, axes, rng.integers(180), 0, 360, number, -1)
+    return relabel(labels)
+
+
+def draw_polygons(shape: tuple[int, int], seed: int, spacing: int = 80) -> NDArray[np.int32]:
+    """Polygons that fill the field and touch without a gap."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0 : shape[0] : spacing, 0 : shape[1] : spacing]
+    points = np.stack([rows.ravel(), columns.ravel()], 1) + rng.uniform(
+        0.15 * spacing, 0.85 * spacing, (rows.size, 2)
+    )
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
+    distance = [(y - row) ** 2 + (x - column) ** 2 for row, column in points]
+    return np.argmin(distance, axis=0).astype(np.int32) + 1
+
+
+def relabel(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Number 1..n without gaps."""
+    _, ranks = np.unique(labels, return_inverse=True)
+    return ranks.reshape(labels.shape).astype(np.int32)
+
+
+def perfect_maps(labels: NDArray[np.int32], border_px: float = 3.0) -> Maps:
+    """Foreground, border and distance as the network is trained to give them at 0.5 µm."""
+    nearest = np.full(labels.shape, 1e6, np.float32)
+    second = nearest.copy()
+    distance = np.zeros(labels.shape, np.float32)
+    for label in range(1, labels.max() + 1):
+        mask = (labels == label).astype(np.uint8)
+        inside = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        distance += inside / max(float(inside.max()), 1)
+        outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
+        second = np.minimum(second, np.maximum(nearest, outside))
+        nearest = np.minimum(nearest, outside)
+    border = (second <= border_px).astype(np.float32)
+    return (labels > 0).astype(np.float32), border, distance
+
+
+def best_iou(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.float64]:
+    """IoU of each true fiber with the found fiber that covers most of it."""
+    result = []
+    for label, box in enumerate(ndimage.find_objects(truth), start=1):
+        if box is None:
+            continue
+        mask = truth[box] == label
+        match = int(np.bincount(found[box][mask]).argmax())
+        both = np.count_nonzero(found[box][mask] == match) if match else 0
+        union = np.count_nonzero(mask) + np.count_nonzero(found == match) - both
+        result.append(both / union if match else 0.0)
+    return np.array(result)
+
+
+class MapSlide:
+    """A slide whose three colors are the three maps."""
+
+    def __init__(self, maps: Maps) -> None:
+        self.pixels = np.stack(maps, axis=2).astype(np.float32)
+        self.shape = self.pixels.shape[:2]
+        self.path = Path("maps.tif")
+        self.mpp = (0.5, 0.5)
+        self.is_rgb = True
+        self.n_channels = 3
+        self.channel_names = ("red", "green", "blue")
+        self.channels: dict[str, int] = {}
+        self.reads: list[tuple[int, int, int, int]] = []
+
+    def grid_shape(self, mpp: float) -> tuple[int, int]:
+        return self.shape
+
+    def read(
+        self, y: int, x: int, height: int, width: int, mpp: float, *, channels: Any = None
+    ) -> NDArray[np.float32]:
+        self.reads.append((y, x, height, width))
+        out = np.zeros((height, width, 3), np.float32)
+        y0, x0 = max(y, 0), max(x, 0)
+        part = self.pixels[y0 : max(y + height, 0), x0 : max(x + width, 0)]
+        out[y0 - y : y0 - y + part.shape[0], x0 - x : x0 - x + part.shape[1]] = part
+        return out if channels is None else out[..., channels]
+
+
+class MapModel:
+    """A model whose network gives back the picture as logits."""
+
+    name = "maps"
+    weights_sha256 = "0" * 64
+    working_mpp = 0.5
+    thresholds = InstanceThresholds()
+    spec: dict[str, Any] = {"version": "1"}
+
+    def network(self, device: Any) -> Any:
+        import torch
+
+        class Echo(torch.nn.Module):
+            def forward(self, picture: torch.Tensor) -> torch.Tensor:
+                assert picture.shape[2] % 64 == 0
+                assert picture.shape[3] % 64 == 0
+                return torch.logit(picture.float().clamp(0.01, 0.99))
+
+        return Echo()
+
+
+def whole_tissue(slide: MapSlide) -> Any:
+    """A tissue mask that covers everything, 4 µm per pixel."""
+    return SimpleNamespace(mask=np.ones([-(-side // 8) for side in slide.shape], bool), mpp=4.0)

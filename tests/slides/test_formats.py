@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from biopsy_ai.errors import SlideReadError
+from biopsy_ai.slides import find_slides
+from biopsy_ai.slides.formats import slide_name
+
+
+def test_folders_give_their_images_in_order(tmp_path):
+    for name in ("b.tif", "a.PNG", "c.ome.tiff", ".hidden.tif", "notes.txt", "table.csv", "d.mrxs"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "Data0000.jpg").write_bytes(b"x")
+    (tmp_path / "e.ome.zarr").mkdir()
+    (tmp_path / "e.ome.zarr" / ".zattrs").write_text("{}")
+    (tmp_path / "no.zarr").mkdir()
+    names = [path.name for path in find_slides(tmp_path)]
+    assert names == ["a.PNG", "b.tif", "c.ome.tiff", "d.mrxs", "e.ome.zarr"]
+
+
+def test_files_are_taken_as_named_and_once(tmp_path):
+    odd = tmp_path / "scan.dat"
+    odd.write_bytes(b"x")
+    image = tmp_path / "b.tif"
+    image.write_bytes(b"x")
+    assert find_slides([odd, str(image), tmp_path]) == [odd, image]
+
+
+def test_missing_path(tmp_path):
+    with pytest.raises(SlideReadError, match=r"gone.tif: there is no such file"):
+        find_slides([tmp_path / "gone.tif"])
+
+
+def test_folder_without_slides(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(SlideReadError, match="holds no slide"):
+        find_slides(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("a.ome.tif", "a"),
+        ("S1.2021.tif", "S1.2021"),
+        ("x.OME.TIFF", "x"),
+        ("y.ome.zarr", "y"),
+        ("z.dat", "z.dat"),
+        ("Müller 3.svs", "Müller 3"),
+    ],
+)
+def test_slide_name(tmp_path, file, name):
+    assert slide_name(tmp_path / file) == name

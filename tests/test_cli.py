@@ -1,0 +1,398 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from drawn_sections import DrawnSection, draw_section
+from typer.testing import CliRunner, Result
+
+import biopsy_ai
+from biopsy_ai import RESEARCH_USE_ONLY
+from biopsy_ai.cli import app
+from biopsy_ai.cli.progress import StageBars
+from biopsy_ai.errors import Cancelled
+
+COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)  # type: ignore[union-attr]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(command: str) -> None:
+    result = run(*[command] if command else [], "--help")
+    assert result.exit_code == 0
+    assert "Example:" in result.output
+    assert RESEARCH_USE_ONLY in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_an_example(command: str) -> None:
+    """Options of one word in the help are switches that need none."""
+    text = " ".join(run(command, "--help").output.split("Options:")[1].split())
+    options = re.split(r" (?=(?:-\w, )?--\w[\w-]* [A-Z<])", f" {text}")[1:]
+    without = [option for option in options if "Example:" not in option]
+    assert [option for option in without if not re.search(r"--(help|debug)", option)] == []
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert result.exit_code == 0
+    assert biopsy_ai.__version__ in result.output
+    assert RESEARCH_USE_ONLY in result.output
+
+
+def test_without_a_command_help_is_shown() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "analyze" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["analyze"], "--fibers"),
+        (["analyze", "SLIDE", "--nonsense"], "--nonsense"),
+        (["analyze", "SLIDE", "--mpp", "half"], "--mpp"),
+        (["analyze", "SLIDE", "--mpp", "1,2,3"], "--mpp"),
+        (["analyze", "SLIDE", "--stain", "giemsa"], "giemsa"),
+        (["analyze", "SLIDE", "--channels", "border"], "--channels"),
+        (["analyze", "SLIDE", "--channels", "border=red"], "--channels"),
+        (["analyze", "SLIDE", "--device", "tpu"], "device"),
+        (["analyze", "SLIDE", "--sex", "x"], "sex"),
+        (["analyze", "SLIDE", "--config", "none.yaml"], "none.yaml"),
+        (["analyze", "EMPTY"], "no slide"),
+        (["analyze", "SLIDE", "OTHER", "--fibers", "labels.tif"], "labels.tif"),
+        (["evaluate", "SLIDE"], "TRUTH"),
+        (["dance"], "dance"),
+    ],
+)
+def test_bad_usage(section: DrawnSection, tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {
+        "SLIDE": str(section.image),
+        "OTHER": str(section.labels),
+        "EMPTY": str(tmp_path / "empty"),
+    }
+    result = run(*(places.get(argument, argument) for argument in arguments))
+    assert result.exit_code == 2, result.output
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.usefixtures("fake_network")
+class TestAnalyze:
+    def test_one_slide(self, section: DrawnSection, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        result = run("analyze", section.image, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert RESEARCH_USE_ONLY in result.stderr
+        (line,) = result.stdout.splitlines()
+        assert "section.tif" in line
+        assert "12 fibers" in line
+        assert str(out / "section") in line
+        assert {path.name for path in (out / "section").iterdir()} == {
+            "fibers.csv",
+            "fibers.tif",
+            "fibers.geojson",
+            "RoiSet.zip",
+            "overlay.png",
+            "summary.json",
+        }
+
+    def test_again(self, section: DrawnSection, tmp_path: Path) -> None:
+        run("analyze", section.image, "--out", tmp_path / "results")
+        result = run("analyze", section.image, "--out", tmp_path / "results")
+        assert result.exit_code == 0
+        assert "already there" in result.stdout
+        result = run("analyze", section.image, "--out", tmp_path / "results", "--overwrite")
+        assert "already there" not in result.stdout
+
+    def test_folder_with_a_bad_slide(self, tmp_path: Path) -> None:
+        for name in ("a", "c"):
+            draw_section(tmp_path / "slides", name)
+        (tmp_path / "slides" / "b.tif").touch()
+        result = run("analyze", tmp_path / "slides", "--out", tmp_path / "results")
+        assert result.exit_code == 1
+        assert len(result.stdout.splitlines()) == 2
+        assert "b.tif: failed" in result.stderr
+        assert "1 of 3 failed" in result.stderr
+        assert (tmp_path / "results" / "c" / "fibers.csv").is_file()
+
+    def test_missing_slide_does_not_stop_the_rest(
+        self, section: DrawnSection, tmp_path: Path
+    ) -> None:
+        result = run("analyze", "none.tif", section.image, "--out", tmp_path / "results")
+        assert result.exit_code == 1
+        assert "none.tif" in result.stderr
+        assert "section.tif" in result.stdout
+
+    def test_quiet(self, section: DrawnSection, tmp_path: Path) -> None:
+        result = run("analyze", section.image, "--out", tmp_path / "results", "--quiet")
+        assert result.exit_code == 0
+        assert result.stdout == ""
+        assert result.stderr.strip() == RESEARCH_USE_ONLY
+
+    def test_progress_bars(self, section: DrawnSection, tmp_path: Path) -> None:
+        result = run("analyze", section.image, "--out", tmp_path / "results")
+        for stage in ("segment", "measure", "report"):
+            assert stage in result.stderr
+
+    def test_spaces_and_letters_of_other_alphabets(self, tmp_path: Path) -> None:
+        slide = draw_section(tmp_path / "Müller 筋 slides", "Schnitt № 1 – ä").image
+        out = tmp_path / "my results – ü"
+        result = run("analyze", slide, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert (out / slide.stem / "fibers.geojson").is_file()
+
+    def test_options_override_the_file_of_settings(
+        self, section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: dict[str, Any] = {}
+        monkeypatch.setattr(
+            "biopsy_ai.cohort.analyze_many",
+            lambda slides, out, config, **options: seen.update(config=config) or [],
+        )
+        lab = tmp_path / "lab.yaml"
+        lab.write_text("stain: sdh\nsex: male\nchannels: {border: 1}\n")
+        result = run(
+            "analyze", section.image, "--config", lab, "--stain", "he", "--mpp", "0.5,0.25",
+            "--channels", "border=3, nuclei=0", "--device", "cpu",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        config = seen["config"]
+        assert (config.stain, config.sex, config.mpp) == ("he", "male", (0.5, 0.25))
+        assert config.channels == {"border": 3, "nuclei": 0}
+        assert config.device == "cpu"
+
+    def test_output_that_is_a_file(self, section: DrawnSection, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        result = run("analyze", section.image, "--out", tmp_path / "file")
+        assert result.exit_code == 1
+        assert "Error:" in result.stderr
+        assert "file" in result.stderr
+
+    def test_stopped(
+        self, section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for stop in (KeyboardInterrupt, Cancelled):
+
+            def stops(*args: Any, stop: type[BaseException] = stop, **options: Any) -> None:
+                raise stop
+
+            monkeypatch.setattr("biopsy_ai.segmentation.segment_fibers", stops)
+            result = run("analyze", section.image, "--out", tmp_path / "results")
+            assert result.exit_code == 130
+            assert "Stopped" in result.stderr
+
+    def test_unexpected_error(
+        self, section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*args: Any, **options: Any) -> None:
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr("biopsy_ai.cohort.analyze_many", fails)
+        result = run("analyze", section.image)
+        assert result.exit_code == 1
+        assert "a bug" in result.stderr
+        assert "Traceback" not in result.stderr
+        assert "Traceback" in run("analyze", section.image, "--debug").stderr
+
+
+def image_without_muscle() -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return rng.integers(225, 235, (200, 200, 3)).astype(np.uint8)
+
+
+def write(path: Path, pixels: np.ndarray, mpp: float | None = 0.5) -> None:
+    known = {} if mpp is None else {"resolution": (1e4 / mpp,) * 2, "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, pixels, **known)
+
+
+def make_bad(kind: str, section: DrawnSection, path: Path) -> None:
+    data = section.image.read_bytes()
+    pixels = tifffile.imread(section.image)
+    if kind == "empty":
+        path.touch()
+    elif kind == "truncated":
+        path.write_bytes(data[: len(data) // 3])
+    elif kind == "corrupt header":
+        path.write_bytes(b"\xff" * 64 + data[64:])
+    elif kind == "text":
+        path.write_text("This is a letter and not an image.\n")
+    elif kind == "no pixel size":
+        write(path, pixels, mpp=None)
+    elif kind == "absurd pixel size in the file":
+        write(path, pixels, mpp=0.001)
+    elif kind == "white":
+        write(path, np.full((300, 300, 3), 255, np.uint8))
+    elif kind == "black":
+        write(path, np.zeros((300, 300, 3), np.uint8))
+    elif kind == "no muscle":
+        write(path, image_without_muscle())
+    elif kind == "narrow":
+        write(path, pixels[:, :50])
+    elif kind == "NaN":
+        broken = pixels[..., 0].astype(np.float32)
+        broken[10:20, 10:20] = np.nan
+        write(path, broken)
+
+
+@pytest.mark.usefixtures("fake_network")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "missing",
+        "empty",
+        "truncated",
+        "corrupt header",
+        "text",
+        "no pixel size",
+        "absurd pixel size in the file",
+        "white",
+        "black",
+        "no muscle",
+        "narrow",
+        "NaN",
+    ],
+)
+def test_bad_input(section: DrawnSection, tmp_path: Path, kind: str) -> None:
+    """Each has one line that names the file, and leaves no results."""
+    path = tmp_path / "bad slide.tif"
+    make_bad(kind, section, path)
+    result = run("analyze", path, "--out", tmp_path / "results", "--channels", "border=0")
+    assert result.exit_code == 1, result.output
+    assert "bad slide.tif: failed: " in result.stderr
+    assert "unexpected" not in result.stderr.lower()
+    assert "Traceback" not in result.stderr
+    assert [entry.name for entry in (tmp_path / "results").iterdir()] == ["cohort.csv"]
+
+
+@pytest.mark.usefixtures("fake_network")
+@pytest.mark.parametrize("mpp", ["0", "-0.5", "1000", "nan"])
+def test_absurd_pixel_size(section: DrawnSection, tmp_path: Path, mpp: str) -> None:
+    result = run("analyze", section.image, "--out", tmp_path / "results", f"--mpp={mpp}")
+    assert result.exit_code == 1
+    assert "section.tif" in result.stderr
+    assert "pixel size" in result.stderr
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_wrong_suffix(section: DrawnSection, tmp_path: Path) -> None:
+    """What a file is, is decided by its content."""
+    path = tmp_path / "really a tiff.png"
+    path.write_bytes(section.image.read_bytes())
+    assert run("analyze", path, "--out", tmp_path / "results").exit_code == 0
+
+
+class TestFibers:
+    """Bring your own outlines; no network is needed."""
+
+    def test_with_the_slide(self, section: DrawnSection, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        result = run("analyze", section.image, "--fibers", section.labels, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert "12 fibers" in result.stdout
+
+    def test_alone(self, section: DrawnSection, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        result = run("analyze", "--fibers", section.labels, "--mpp", "0.5", "--out", out)
+        assert result.exit_code == 0, result.output
+        assert (out / "section_labels" / "fibers.csv").is_file()
+
+    def test_evaluate(self, section: DrawnSection, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        run("analyze", section.image, "--fibers", section.labels, "--out", out)
+        table = tmp_path / "agreement.csv"
+        result = run("evaluate", out / "section", section.labels, "--out", table)
+        assert result.exit_code == 0, result.output
+        assert re.search(r"^f1_50 +1$", result.stdout, re.MULTILINE)
+        assert re.search(r"^count_error_percent +0$", result.stdout, re.MULTILINE)
+        assert len(table.read_text(encoding="utf-8").splitlines()) == 3
+
+    def test_evaluate_bad_file(self, section: DrawnSection, tmp_path: Path) -> None:
+        (tmp_path / "bad.tif").write_text("no labels")
+        result = run("evaluate", tmp_path / "bad.tif", section.labels)
+        assert result.exit_code == 1
+        assert "bad.tif" in result.stderr
+
+
+def test_samples_and_models_are_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "a.tif").touch()
+    (tmp_path / "muscle").mkdir()
+    (tmp_path / "muscle" / "model.yaml").touch()
+    monkeypatch.setattr("biopsy_ai.resources.bundled_folder", lambda kind, package=None: tmp_path)
+    assert run("samples").stdout.split() == [str(tmp_path / "a.tif")]
+    assert run("samples", tmp_path / "copy").stdout.split() == [str(tmp_path / "copy" / "a.tif")]
+    assert run("models").stdout.split() == ["muscle", str(tmp_path / "muscle")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a single process")
+def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: Path) -> None:
+    """A real Ctrl-C, at the moment at which the label image is being written."""
+    started = tmp_path / "started"
+    code = (
+        "import pathlib, sys, time\n"
+        "import biopsy_ai.report.save as save\n"
+        "def slow(path, labels, mpp):\n"
+        "    with save.replacing(path) as temporary:\n"
+        "        temporary.write_bytes(b'half')\n"
+        f"        pathlib.Path({str(started)!r}).touch()\n"
+        "        time.sleep(60)\n"
+        "from biopsy_ai.report.files import replacing\n"
+        "save.replacing = replacing\n"
+        "save.write_label_image = slow\n"
+        "from biopsy_ai.cli import main\n"
+        "main()\n"
+    )
+    out = tmp_path / "results"
+    arguments = ["analyze", section.image, "--fibers", section.labels, "--out", out]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not started.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert "Stopped" in printed
+    assert "Traceback" not in printed
+    assert {path.name for path in out.rglob("*") if path.is_file()} == {"fibers.csv"}
+
+
+def test_readme_shows_commands_that_exist(repository: Path) -> None:
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^    biopsy-ai (\w+)(.*)$", text, re.MULTILINE)
+    assert shown
+    for command, rest in shown:
+        known = run(command, "--help").output
+        for option in re.findall(r"--[\w-]+", rest):
+            assert option in known
+
+
+def test_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    with StageBars(counter="slides") as bars:
+        bars("slides", 0, 2)
+        bars("segmentation", 0, 4)
+        bars("segmentation", 4, 4)
+        bars("slides", 1, 2)
+        bars("measurement", 3, 3)
+    printed = capsys.readouterr().err
+    assert "[1/2] segmentation" in printed
+    assert "4/4" in printed
+    assert "[2/2] measurement" in printed
+    with StageBars(quiet=True) as bars:
+        bars("segmentation", 1, 2)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from drawn_sections import DrawnSection, draw_section
+
+from biopsy_ai import cohort
+from biopsy_ai.cohort import Outcome, analyze_folder, analyze_many
+from biopsy_ai.config import AnalysisConfig
+from biopsy_ai.errors import Cancelled, ConfigError, OutlineReadError, OutputError, SlideReadError
+
+pytestmark = pytest.mark.usefixtures("fake_network")
+
+
+def read_cohort(out: Path) -> pd.DataFrame:
+    return pd.read_csv(out / "cohort.csv", keep_default_na=False)
+
+
+def statuses(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.status for outcome in outcomes]
+
+
+@pytest.fixture
+def three_slides(tmp_path: Path) -> Path:
+    """Write two good slides and, between them, one that is none."""
+    folder = tmp_path / "slides"
+    draw_section(folder, "a")
+    draw_section(folder, "c")
+    (folder / "b.tif").write_text("this is no image")
+    return folder
+
+
+def test_a_bad_slide_does_not_stop_the_rest(three_slides: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    outcomes = analyze_folder(three_slides, out)
+    assert statuses(outcomes) == ["ok", "failed", "ok"]
+    assert "b.tif" in outcomes[1].reason
+    table = read_cohort(out)
+    assert list(table["status"]) == ["ok", "failed", "ok"]
+    assert "b.tif" in table["reason"][1]
+    assert list(table["n_fibers"].astype(str)) == ["12", "", "12"]
+    assert {path.name for path in out.iterdir()} == {"a", "c", "cohort.csv"}
+
+
+def test_an_unexpected_error_is_recorded(
+    three_slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cohort.analyze
+
+    def fails_on_a(slide: Any, *args: Any, **options: Any) -> Any:
+        if slide.name == "a":
+            raise ZeroDivisionError("division by zero")
+        return real(slide, *args, **options)
+
+    monkeypatch.setattr(cohort, "analyze", fails_on_a)
+    outcomes = analyze_folder(three_slides, tmp_path / "results")
+    assert statuses(outcomes) == ["failed", "failed", "ok"]
+    assert "a.tif" in outcomes[0].reason
+    assert "ZeroDivisionError" in outcomes[0].reason
+
+
+@pytest.mark.parametrize("stop", [Cancelled("stopped"), KeyboardInterrupt()])
+def test_stopping_ends_the_run(
+    three_slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    def stops(*args: Any, **options: Any) -> Any:
+        raise stop
+
+    monkeypatch.setattr(cohort, "analyze", stops)
+    with pytest.raises(type(stop)):
+        analyze_folder(three_slides, tmp_path / "results")
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_table_is_written_after_every_slide(three_slides: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    lengths: list[int] = []
+    analyze_folder(three_slides, out, on_outcome=lambda _: lengths.append(len(read_cohort(out))))
+    assert lengths == [1, 2, 3]
+
+
+def test_progress_counts_the_slides(three_slides: Path, tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    analyze_folder(three_slides, tmp_path / "out", progress=lambda *step: seen.append(step))
+    assert [step for step in seen if step[0] == "slides"] == [
+        ("slides", 0, 3),
+        ("slides", 1, 3),
+        ("slides", 2, 3),
+    ]
+    assert {"segment", "measure", "report"} <= {stage for stage, _, _ in seen}
+
+
+class TestResume:
+    def test_finished_slides_are_skipped(self, three_slides: Path, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        analyze_folder(three_slides, out)
+        before = (out / "a" / "summary.json").stat().st_mtime_ns
+        outcomes = analyze_folder(three_slides, out)
+        assert statuses(outcomes) == ["skipped", "failed", "skipped"]
+        assert (out / "a" / "summary.json").stat().st_mtime_ns == before
+        assert list(read_cohort(out)["n_fibers"].astype(str)) == ["12", "", "12"]
+
+    def test_overwrite(self, section: DrawnSection, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        analyze_many([section.image], out)
+        assert statuses(analyze_many([section.image], out, overwrite=True)) == ["ok"]
+
+    @pytest.mark.parametrize("change", ["image", "settings", "weights", "version", "outlines"])
+    def test_whatever_decides_the_result_starts_it_again(
+        self,
+        section: DrawnSection,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        change: str,
+    ) -> None:
+        out = tmp_path / "results"
+        analyze_many([section.image], out)
+        config, fibers = AnalysisConfig(), None
+        if change == "image":
+            pixels = tifffile.imread(section.image)
+            pixels[:5] = 0
+            tifffile.imwrite(
+                section.image, pixels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER"
+            )
+        elif change == "settings":
+            config = AnalysisConfig(sex="female")
+        elif change == "weights":
+            summary = json.loads((out / "section" / "summary.json").read_text(encoding="utf-8"))
+            summary["provenance"]["weights_sha256"] = "1" * 64
+            (out / "section" / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+        elif change == "version":
+            monkeypatch.setattr("biopsy_ai.provenance.__version__", "99.0")
+        else:
+            fibers = section.labels
+        assert statuses(analyze_many([section.image], out, config, fibers=fibers)) == ["ok"]
+        assert {path.name for path in out.iterdir()} == {"section", "cohort.csv"}
+
+    def test_damaged_summary_starts_it_again(self, section: DrawnSection, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        analyze_many([section.image], out)
+        for text in ("{", "[]", '{"provenance": 1}'):
+            (out / "section" / "summary.json").write_text(text)
+            assert "failed" not in statuses(analyze_many([section.image], out))
+
+    def test_moved_slides_are_recognized(self, section: DrawnSection, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        analyze_many([section.image], out)
+        moved = tmp_path / "archive" / section.image.name
+        moved.parent.mkdir()
+        section.image.rename(moved)
+        assert statuses(analyze_many([moved], out)) == ["skipped"]
+        table = read_cohort(out)
+        assert list(table["slide"]) == [str(moved.resolve())]
+
+
+class TestNames:
+    def test_slides_of_one_name_keep_both_results(self, tmp_path: Path) -> None:
+        first = draw_section(tmp_path / "a").image
+        second = draw_section(tmp_path / "b").image
+        out = tmp_path / "results"
+        folders = [outcome.folder for outcome in analyze_many([first, second], out)]
+        assert folders == [out / "section", out / "section_2"]
+        assert list(read_cohort(out)["folder"]) == ["section", "section_2"]
+        again = analyze_many([first, second], out)
+        assert [outcome.folder for outcome in again] == folders
+        assert statuses(again) == ["skipped", "skipped"]
+
+    def test_a_later_run_does_not_take_the_folder_of_another_slide(self, tmp_path: Path) -> None:
+        first = draw_section(tmp_path / "a").image
+        second = draw_section(tmp_path / "b", mpp=1.0).image
+        out = tmp_path / "results"
+        analyze_many([first], out)
+        (outcome,) = analyze_many([second], out)
+        assert outcome.folder == out / "section_2"
+        assert list(read_cohort(out)["folder"]) == ["section", "section_2"]
+
+    def test_the_same_slide_twice_is_one(self, section: DrawnSection, tmp_path: Path) -> None:
+        roundabout = section.image.parent / ".." / section.image.parent.name / section.image.name
+        assert len(analyze_many([section.image, roundabout], tmp_path / "results")) == 1
+
+    def test_names_that_differ_in_case_only(self, tmp_path: Path) -> None:
+        first = draw_section(tmp_path / "a", "S1").image
+        second = draw_section(tmp_path / "b", "s1").image
+        outcomes = analyze_many([first, second], tmp_path / "results")
+        assert [str(outcome.folder and outcome.folder.name) for outcome in outcomes] == [
+            "S1",
+            "s1_2",
+        ]
+
+
+class TestOutlines:
+    def test_with_the_slide(self, section: DrawnSection, tmp_path: Path) -> None:
+        (outcome,) = analyze_many([section.image], tmp_path / "out", fibers=section.labels)
+        assert outcome.status == "ok"
+        assert outcome.summary["provenance"]["weights_sha256"] is None
+        assert statuses(analyze_many([section.image], tmp_path / "out", fibers=section.labels)) == [
+            "skipped"
+        ]
+
+    def test_alone(self, section: DrawnSection, tmp_path: Path) -> None:
+        (outcome,) = analyze_many([], tmp_path / "out", fibers=section.labels)
+        assert outcome.folder == tmp_path / "out" / "section_labels"
+        assert outcome.status == "ok"
+
+    def test_missing_file_is_named(self, tmp_path: Path) -> None:
+        (outcome,) = analyze_many([], tmp_path / "out", fibers=tmp_path / "none.tif")
+        assert outcome.status == "failed"
+        assert "none.tif" in outcome.reason
+
+    def test_one_file_for_two_slides(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"labels\.tif"):
+            analyze_many(["a.tif", "b.tif"], tmp_path / "out", fibers="labels.tif")
+
+    def test_results_can_be_measured_again_in_place(
+        self, section: DrawnSection, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "results"
+        analyze_many([section.image], out)
+        (again,) = analyze_many([section.image], out, fibers=out / "section" / "fibers.tif")
+        assert again.status == "ok"
+        assert again.folder == out / "section"
+
+
+def test_nothing_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to analyze"):
+        analyze_many([], tmp_path / "out")
+    with pytest.raises(SlideReadError):
+        analyze_folder(tmp_path, tmp_path / "out")
+
+
+def test_unwritable_folder(section: DrawnSection, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        analyze_many([section.image], tmp_path / "file")
+
+
+def test_full_disk(section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written is told, and nothing incomplete stands under a final name."""
+
+    def full(*args: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("biopsy_ai.report.files.os.replace", full)
+    with pytest.raises(OutputError, match="No space left"):
+        analyze_many([section.image], tmp_path / "results")
+    assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+
+
+def test_earlier_rows_of_other_slides_stay(tmp_path: Path) -> None:
+    first = draw_section(tmp_path / "slides", "a").image
+    second = draw_section(tmp_path / "slides", "b").image
+    out = tmp_path / "results"
+    analyze_many([first], out)
+    analyze_many([second], out)
+    assert list(read_cohort(out)["folder"]) == ["a", "b"]
+    shutil.rmtree(out / "b")
+    second.write_text("damaged")
+    analyze_many([second], out)
+    assert list(read_cohort(out)["status"]) == ["ok", "failed"]
+
+
+def test_statistics_in_the_table(section: DrawnSection, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    analyze_many([section.image], out)
+    (row,) = read_cohort(out).to_dict("records")
+    assert row["n_fibers"] == section.n_fibers
+    area = np.pi / 4 * section.diameter_um**2
+    assert float(row["median_area_um2"]) == pytest.approx(area, rel=0.02)
+    assert float(row["median_min_feret_um"]) == pytest.approx(section.diameter_um, rel=0.02)
+
+
+def test_hash_of_missing_outlines() -> None:
+    with pytest.raises(OutlineReadError, match="nowhere"):
+        cohort._hash_outlines(Path("nowhere.tif"))

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from biopsy_ai.config import (
+    STAINS,
+    AnalysisConfig,
+    MeasurementConfig,
+    load_config,
+    make_config,
+    save_config,
+)
+from biopsy_ai.errors import ConfigError
+
+
+def test_defaults() -> None:
+    config = AnalysisConfig()
+    assert config.mpp is None
+    assert config.stain == "auto"
+    assert config.model == "muscle"
+    assert config.device == "auto"
+    assert config.sex is None
+
+
+def test_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        AnalysisConfig().stain = "he"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("stain", STAINS)
+def test_every_stain_is_taken(stain: str) -> None:
+    assert make_config(stain=stain).stain == stain
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"stain": "giemsa"}, "giemsa"),
+        ({"device": "tpu"}, "device"),
+        ({"sex": "other"}, "sex"),
+        ({"channels": {"border": -1}}, "border=-1"),
+        ({"colour": "red"}, "colour"),
+        ({"segmentation": {"tile_px": 1}}, "segmentation.tile_px"),
+        ({"measurement": {"min_shape_diameter_px": "many"}}, "min_shape_diameter_px"),
+    ],
+)
+def test_bad_values_are_named(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_config(**values)
+
+
+def test_saved_config_is_read_back(tmp_path: Path) -> None:
+    config = make_config(
+        mpp=(0.5, 0.25),
+        stain="atpase:4.6",
+        channels={"border": 3},
+        sex="female",
+        measurement=MeasurementConfig(exclude_border_fibers=False),
+    )
+    save_config(config, tmp_path / "lab.yaml")
+    assert load_config(tmp_path / "lab.yaml") == config
+
+
+@pytest.mark.parametrize("text", ["- a list", "stain: [", "just text", "", "stain: blue"])
+def test_bad_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        load_config(path)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml"):
+        load_config(tmp_path / "none.yaml")
