@@ -8,13 +8,13 @@ With ``--synthetic`` unseen synthetic sections of every preset and stain are jud
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from datasets import DATA, Section, labeled_sections
 from methods import Method, classical_method, network_method
+from tables import markdown, number
 
 from biopsy_ai.errors import BiopsyError
 from biopsy_ai.evaluation import FiberEvaluation, evaluate_fibers, pool_evaluations
@@ -122,13 +122,6 @@ def judge(
     return evaluation
 
 
-def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Format a Markdown table."""
-    names = list(header)
-    lines = [names, ["---"] * len(names), *(list(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def _cells(found: FiberEvaluation) -> list[str]:
     half = found.at(0.5)
     feret = found.min_feret_um
@@ -136,22 +129,18 @@ def _cells(found: FiberEvaluation) -> list[str]:
     return [
         str(found.n_true),
         str(found.n_predicted),
-        _number(half.precision),
-        _number(half.recall),
-        _number(half.f1),
-        _number(found.at(0.75).f1),
-        _number(half.mean_matched_iou),
-        _number(half.panoptic_quality),
-        _number(found.aggregated_jaccard),
-        _number(found.count_error_percent, "+.1f"),
-        _number(found.csa_bias_percent, "+.1f"),
+        number(half.precision),
+        number(half.recall),
+        number(half.f1),
+        number(found.at(0.75).f1),
+        number(half.mean_matched_iou),
+        number(half.panoptic_quality),
+        number(found.aggregated_jaccard),
+        number(found.count_error_percent, "+.1f"),
+        number(found.csa_bias_percent, "+.1f"),
         f"{feret.bias:+.2f} ({feret.lower:+.1f} to {feret.upper:+.1f})" if feret.n else "–",
         f"{small_found} of {small}" if small else "–",
     ]
-
-
-def _number(value: float, form: str = ".3f") -> str:
-    return "–" if math.isnan(value) else format(value, form)
 
 
 def _methods(names: list[str], model: str, device: str) -> dict[str, Method]:

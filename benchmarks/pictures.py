@@ -102,9 +102,13 @@ def _sheet(image: Rgb, picture: Rgb, places: list[tuple[str, tuple[int, int]]]) 
 
 
 def _crop(image: Rgb, y: int, x: int) -> Rgb:
-    half = CROP_PX // 2
-    padded = np.pad(image, ((half, half), (half, half), (0, 0)))
-    return padded[y : y + CROP_PX, x : x + CROP_PX]
+    top, left = (
+        int(np.clip(middle - CROP_PX // 2, 0, max(0, side - CROP_PX)))
+        for middle, side in ((y, image.shape[0]), (x, image.shape[1]))
+    )
+    crop = image[top : top + CROP_PX, left : left + CROP_PX]
+    missing = [(0, CROP_PX - side) for side in crop.shape[:2]]
+    return np.pad(crop, (*missing, (0, 0)))
 
 
 def _write(path: Path, image: Rgb) -> None:

@@ -19,6 +19,9 @@ TILE_PX = 512
 LEVEL_STEP = 4
 """Downsampling from one pyramid level to the next."""
 
+THUMBNAIL_PX = 1500
+"""The last level is no larger than this."""
+
 Rgb = npt.NDArray[np.uint8]
 
 
@@ -48,7 +51,7 @@ def write_pyramid(path: Path, block: Rgb, shape: tuple[int, int]) -> None:
     """Write a section of `shape` pixels as tiled JPEG pyramid with its pixel size."""
     block = block[: _whole(block.shape[0]), : _whole(block.shape[1])]
     levels = [block]
-    while max(shape) / LEVEL_STEP ** len(levels) > 1500:
+    while max(shape) / LEVEL_STEP ** (len(levels) - 1) > THUMBNAIL_PX:
         levels.append(_shrink(levels[-1]))
     with tifffile.TiffWriter(path, bigtiff=True) as file:
         for number, content in enumerate(levels):

@@ -201,7 +201,7 @@ def peak_bytes() -> int:
 
 
 def _table(results: list[dict[str, Any]]) -> str:
-    from accuracy import markdown
+    from tables import markdown
 
     header = (
         *("section", "mm²", "fibers", "s", "fibers/s", "mm²/s", "megapixels/s", "s per mm²"),
@@ -230,7 +230,7 @@ def _table(results: list[dict[str, Any]]) -> str:
 
 
 def _stage_table(results: list[dict[str, Any]]) -> str:
-    from accuracy import markdown
+    from tables import markdown
 
     stages = list(dict.fromkeys(stage for r in results for stage in r["stages"]))
     parts = list(dict.fromkeys(part for r in results for part in r["within"]))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 from methods import Method
+from tables import markdown, number
 
 from biopsy_ai.evaluation import FiberEvaluation, evaluate_fibers, pool_evaluations
 from biopsy_ai.evaluation.grids import LabelField, match_grids
@@ -70,12 +71,12 @@ def cases(
     size_um: float,
 ) -> Iterator[Case]:
     """Draw a section of every preset in every stain and outline it."""
-    number = 0
+    drawn = 0
     with tempfile.TemporaryDirectory() as folder:
         for name in presets or preset_names():
             for stain in stains or STAINS:
-                section = draw_section(name, stain, seed + number, size_um)
-                number += 1
+                section = draw_section(name, stain, seed + drawn, size_um)
+                drawn += 1
                 path = Path(folder) / "section.tif"
                 tifffile.imwrite(
                     path,
@@ -99,8 +100,6 @@ def report(
     size_um: float = 768.0,
 ) -> str:
     """Outline all sections and make a Markdown table: by stain, by preset, all, and the worst."""
-    from accuracy import markdown
-
     found = list(cases(method, presets=presets, stains=stains, seed=seed, size_um=size_um))
     rows = [
         *(_row(stain, [c for c in found if c.stain == stain]) for stain in _unique(found, "stain")),
@@ -110,7 +109,7 @@ def report(
     header = ("sections", "n true", "P", "R", "F1", "lowest F1", "CSA bias %")
     small = ("small angular", "found", *(f"r {name}" for name in SHAPES))
     worst = sorted(found, key=lambda case: case.evaluation.at(0.5).f1)[:5]
-    lines = [f"- {c.preset}, {c.stain}: F1 {c.evaluation.at(0.5).f1:.3f}" for c in worst]
+    lines = [f"- {c.preset}, {c.stain}: F1 {number(c.evaluation.at(0.5).f1)}" for c in worst]
     return markdown(header + small, rows) + "\n\nLowest F1:\n" + "\n".join(lines)
 
 
@@ -146,11 +145,11 @@ def _row(title: str, group: Sequence[Case]) -> list[str]:
     return [
         title,
         str(pooled.n_true),
-        f"{half.precision:.3f}",
-        f"{half.recall:.3f}",
-        f"{half.f1:.3f}",
-        f"{min(case.evaluation.at(0.5).f1 for case in group):.3f}",
-        f"{pooled.csa_bias_percent:+.1f}",
+        number(half.precision),
+        number(half.recall),
+        number(half.f1),
+        number(min(case.evaluation.at(0.5).f1 for case in group)),
+        number(pooled.csa_bias_percent, "+.1f"),
         str(len(small)),
         f"{small['found'].mean():.3f}" if len(small) else "–",
         *(_correlation(matched, shape) for shape in SHAPES),
@@ -161,7 +160,7 @@ def _correlation(matched: pd.DataFrame, shape: str) -> str:
     pairs = matched[[f"{shape}_true", f"{shape}_found"]].dropna().to_numpy(dtype=float)
     if len(pairs) < 10:
         return "–"
-    return f"{np.corrcoef(pairs.T)[0, 1]:.3f}"
+    return number(float(np.corrcoef(pairs.T)[0, 1]))
 
 
 def _unique(found: Sequence[Case], field: str) -> list[str]:

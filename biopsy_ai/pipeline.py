@@ -152,7 +152,7 @@ def _analyze(
     with watch.stage("tissue"):
         tissue_area_um2 = _tissue_area_um2(slide, needed=fibers is None, warnings=warnings)
 
-    with watch.stage("segmentation"):
+    with watch.stage("segment"):
         if fibers is None:
             assert slide is not None
             model = model or load_model(config.model)
@@ -168,7 +168,7 @@ def _analyze(
     if len(segmentation.ids) == 0:
         raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
 
-    with watch.stage("measurement"):
+    with watch.stage("measure"):
         table = measure_fibers(
             segmentation.labels,
             segmentation.mpp,

@@ -70,7 +70,7 @@ class Environment:
         succeed(*pip, "--no-deps", "--no-index", "--ignore-installed", *arguments)
 
     def evaluate(self, code: str) -> object:
-        printed = succeed(self.python, "-c", f"import json; print(json.dumps({code}))")
+        printed = succeed(self.python, "-I", "-c", f"import json; print(json.dumps({code}))")
         return json.loads(printed)
 
 

@@ -192,7 +192,7 @@ def _expand(given: list[Path]) -> list[Path]:
 
 def _line(outcome: Outcome) -> str:
     fibers = outcome.summary["fibers"]
-    said = f"{outcome.source.name}: {fibers['n_fibers']} fibers"
+    said = f"{outcome.source.name}: {fibers['n_fibers']} fibers, {fibers['n_measured']} measured"
     quantities = fibers["quantities"]
     area, feret = quantities["area_um2"]["median"], quantities["min_feret_um"]["median"]
     if area is not None:

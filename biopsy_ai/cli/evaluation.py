@@ -25,7 +25,10 @@ def evaluate(
         ),
     ],
     truth: Annotated[
-        Path, typer.Argument(help="The same for the true fibers. Example: truth/section.tif")
+        Path,
+        typer.Argument(
+            metavar="TRUTH", help="The same for the true fibers. Example: truth/section.tif"
+        ),
     ],
     mpp: Annotated[
         str | None,

@@ -38,10 +38,10 @@ def command(*, debug: bool) -> Iterator[None]:
     Bad usage gives 2, any other error 1, an interruption 130.
     """
     log = logging.getLogger("biopsy_ai")
-    if debug and not log.handlers:
+    if debug:
         logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
         log.setLevel(logging.DEBUG)
-    elif not debug:
+    elif not log.handlers:
         # What the user must know is reported by the command itself.
         log.addHandler(logging.NullHandler())
     say(RESEARCH_USE_ONLY)

@@ -60,8 +60,8 @@ def synthesize(
 ) -> None:
     """Make synthetic sections with exact truth.
 
-    Each section is NAME.ome.tif with its pixel size; NAME_truth/ holds the label images of fibers,
-    nuclei and tissue, tables of fibers and nuclei, and every parameter.
+    Each section is NAME.tif with its pixel size; the folder truth beside it holds the label images
+    of fibers, nuclei and tissue, tables of fibers and nuclei, and every parameter.
     """
     with command(debug=debug), StageBars(quiet=quiet) as bars:
         import numpy as np

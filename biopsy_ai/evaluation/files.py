@@ -218,18 +218,18 @@ def _read_vector(path: Path, mpp: tuple[float, float] | None, other: LabelField)
     """Draw outlines, which are in pixels of the image, over the field of the other file."""
     from biopsy_ai.segmentation import read_outlines
 
+    height, width = other.labels.shape
+    if other.mpp is None:
+        # Without any scale, both can only be in pixels of the same image.
+        labels = read_outlines(path, mpp=(1.0, 1.0), shape=(height, width)).labels
+        return LabelField(path, labels, mpp)
     if mpp is None:
         raise OutlineReadError(
             f"{path}: outlines are in pixels of the image; give its pixel size, such as --mpp 0.5"
         )
-    shape = other.labels.shape
-    if other.mpp is not None:
-        rows, columns = (
-            max(1, round(length * size / new))
-            for length, size, new in zip(shape, other.mpp, mpp, strict=True)
-        )
-        shape = (rows, columns)
-    return LabelField(path, read_outlines(path, mpp=mpp, shape=shape).labels, mpp)
+    rows = max(1, round(height * other.mpp[0] / mpp[0]))
+    columns = max(1, round(width * other.mpp[1] / mpp[1]))
+    return LabelField(path, read_outlines(path, mpp=mpp, shape=(rows, columns)).labels, mpp)
 
 
 def _is_vector(path: Path) -> bool:

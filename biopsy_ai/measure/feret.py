@@ -13,7 +13,7 @@ class Hull:
 
     Attributes
     ----------
-    vertices : (n, 2) ndarray of float
+    vertices : (n,) ndarray of complex
         In order, in the unit of the outline.
     area, perimeter : float
     min_feret : float
@@ -38,7 +38,7 @@ def measure_hull(outline: np.ndarray) -> Hull:
 
     Parameters
     ----------
-    outline : (n, 2) ndarray of float
+    outline : (n,) ndarray of complex
         Points of the outline, any unit with equal axes.
 
     Returns
@@ -52,29 +52,28 @@ def measure_hull(outline: np.ndarray) -> Hull:
     """
     import cv2
 
-    hull = cv2.convexHull(outline.astype(np.float32))
-    # Vertices that stand out by less than 1/2000 of the size only cost time.
-    thinned = cv2.approxPolyDP(hull, 5e-4 * float(np.ptp(hull, axis=0).max()), True)
-    vertices = (thinned if len(thinned) >= 3 else hull).reshape(-1, 2).astype(float)
-    nxt = np.concatenate([vertices[1:], vertices[:1]])
-    sides = nxt - vertices
-    lengths = np.hypot(sides[:, 0], sides[:, 1])
+    flat = outline.astype(np.complex64).view(np.float32).reshape(-1, 2)
+    corners = cv2.convexHull(flat).reshape(-1, 2).astype(float)
+    vertices = corners.view(complex).ravel()
+    following = np.concatenate([vertices[1:], vertices[:1]])
+    sides = following - vertices
+    lengths = np.abs(sides)
     if not lengths.any():
         return Hull(vertices, 0.0, 0.0, 0.0, 0.0, 0.0)
-    ahead = sides[lengths > 0] / lengths[lengths > 0, None]
-    heights = ahead[:, :1] * vertices[:, 1] - ahead[:, 1:] * vertices[:, 0]
+    ahead = sides[lengths > 0] / lengths[lengths > 0]
+    heights = ahead.real[:, None] * vertices.imag - ahead.imag[:, None] * vertices.real
     widths = heights.max(axis=1) - heights.min(axis=1)
 
-    points = vertices[:, 0] + 1j * vertices[:, 1]
-    distances = np.abs(points[:, None] - points)
-    first, second = divmod(int(distances.argmax()), len(vertices))
-    longest = vertices[second] - vertices[first]
-    max_feret = float(np.hypot(longest[0], longest[1]))
-    over = (vertices @ np.array([-longest[1], longest[0]])) / max_feret
-    area = 0.5 * abs(float(np.sum(vertices[:, 0] * nxt[:, 1] - vertices[:, 1] * nxt[:, 0])))
+    down = vertices.real[:, None] - vertices.real
+    along = vertices.imag[:, None] - vertices.imag
+    squares = down * down + along * along
+    first, second = divmod(int(squares.argmax()), len(vertices))
+    max_feret = float(np.sqrt(squares[first, second]))
+    longest = (vertices[second] - vertices[first]) / max_feret
+    over = (vertices * longest.conjugate()).imag
     return Hull(
         vertices,
-        area,
+        0.5 * abs(float(np.sum((vertices.conj() * following).imag))),
         float(lengths.sum()),
         float(widths.min()),
         max_feret,

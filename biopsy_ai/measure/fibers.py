@@ -225,7 +225,8 @@ def _measure_one(
     pixel_area = mpp[0] * mpp[1]
     diameter_px = 2.0 * float(np.sqrt(size.area_px / np.pi))
     traced = trace_outline(mask)
-    outline = subpixel_outline(traced) * mpp
+    outline = subpixel_outline(traced)
+    outline = outline.real * mpp[0] + 1j * (outline.imag * mpp[1])
     hull = measure_hull(outline)
     perimeter = crofton_perimeter(traced.sides, mpp)
     values = [

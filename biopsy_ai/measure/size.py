@@ -53,9 +53,10 @@ def measure_size(mask: np.ndarray, mpp: tuple[float, float]) -> Size:
     moments = cv2.moments(mask)
     area = moments["m00"]
     height, width = mpp
-    # A pixel is a square and not a point: its own second moment is 1/12.
-    rows = (moments["mu02"] / area + 1 / 12) * height**2
-    cols = (moments["mu20"] / area + 1 / 12) * width**2
+    # Sums over pixel centers estimate the moments of the true figure without bias; adding the
+    # second moment of a pixel, 1/12, would make them those of the union of its pixels.
+    rows = moments["mu02"] / area * height**2
+    cols = moments["mu20"] / area * width**2
     mixed = moments["mu11"] / area * height * width
     mean, half = (rows + cols) / 2, np.hypot((rows - cols) / 2, mixed)
     large, small = mean + half, max(mean - half, 0.0)
@@ -69,6 +70,6 @@ def measure_size(mask: np.ndarray, mpp: tuple[float, float]) -> Size:
         (moments["m10"] / area + 0.5) * width,
         4.0 * float(np.sqrt(large)),
         4.0 * float(np.sqrt(small)),
-        float(np.sqrt(max(1.0 - small / large, 0.0))),
+        float(np.sqrt(max(1.0 - small / large, 0.0))) if large > 0 else 0.0,
         orientation,
     )

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from biopsy_ai.errors import OutlineReadError
 from biopsy_ai.report.files import replacing
 
 if TYPE_CHECKING:
+    import tifffile
+
     from biopsy_ai.slides.pixel_size import PixelSize
 
 TILE_PX = 512
@@ -233,21 +236,33 @@ def _load_tiff(path: Path) -> LabelFile:
                 f"{path}: is a stack of {' × '.join(str(n) for n in shape)} ({axes}), not one "
                 "flat label image. Export a single plane."
             )
-        n_px = shape[0] * shape[1] if axes != "SYX" else shape[1] * shape[2]
-        _check_size(path, n_px)
-        if n_px <= IN_MEMORY_PX or axes == "SYX":
-            array = series.levels[0].asarray().reshape(shape)
-            pixels = _of_array(np.moveaxis(array, 0, -1) if axes == "SYX" else array)
+        height, width = (shape[axes.index(axis)] for axis in "YX")
+        _check_size(path, height * width)
+        with _tiff_pixels(file, axes, shape) as pixels:
             labels, from_mask = _collect(pixels, path)
-        else:
-            import zarr
-
-            with series.levels[0].aszarr() as store:
-                stored: Any = zarr.open_array(store, mode="r")
-                lead = (0,) * (stored.ndim - len(shape))
-                pixels = _Pixels(shape, lambda y0, y1: np.asarray(stored[(*lead, slice(y0, y1))]))
-                labels, from_mask = _collect(pixels, path)
     return LabelFile(labels, stated, from_mask)
+
+
+@contextmanager
+def _tiff_pixels(file: tifffile.TiffFile, axes: str, shape: tuple[int, ...]) -> Iterator[_Pixels]:
+    """Give access to the first image, if it is large by parts as far as its layout allows."""
+    level = file.series[0].levels[0]
+    page = level.keyframe
+    lazy = axes[0] == "Y" and shape[0] * shape[1] > IN_MEMORY_PX
+    if lazy and page.is_memmappable:
+        import tifffile
+
+        yield _of_array(tifffile.memmap(file.filehandle.path, mode="r").reshape(shape))
+    elif lazy and (page.is_tiled or page.rowsperstrip <= 4 * BAND_PX):
+        import zarr
+
+        with level.aszarr() as store:
+            stored: Any = zarr.open_array(store, mode="r")
+            lead = (0,) * (stored.ndim - len(shape))
+            yield _Pixels(shape, lambda y0, y1: np.asarray(stored[(*lead, slice(y0, y1))]))
+    else:
+        array = level.asarray().reshape(shape)
+        yield _of_array(np.moveaxis(array, 0, -1) if axes[0] == "S" else array)
 
 
 def _png_pixels(path: Path) -> _Pixels:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai import __version__
+from biopsy_ai.errors import OutputError
 from biopsy_ai.report.contours import Polygon, fiber_polygons
 from biopsy_ai.report.files import replacing
 from biopsy_ai.report.qupath import EXCLUDED_CLASS, FIBER_CLASS
@@ -88,7 +89,8 @@ def write_overlay(
         n_excluded=len(frozenset(excluded) & polygons.keys()),
     )
     done, png = cv2.imencode(".png", page[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])
-    assert done
+    if not done:
+        raise OutputError(f"{path}: the overlay cannot be encoded as PNG.")
     with replacing(path) as temporary:
         temporary.write_bytes(png.tobytes())
 
@@ -102,7 +104,7 @@ def scale_bar_um(width_um: float) -> float:
 
 def _overlay_mpp(extent_um: NDArray[np.float64], native_mpp: float) -> float:
     longest, area = float(extent_um.max()), float(extent_um.prod())
-    coarsest = longest / min(SMALL_SIDE_PX, LONG_SIDE_PX)
+    coarsest = longest / SMALL_SIDE_PX
     finest = max(longest / LONG_SIDE_PX, (area / AREA_PX) ** 0.5)
     return max(finest, min(native_mpp, coarsest))
 

@@ -262,7 +262,12 @@ def _rings(geometry: Any) -> tuple[NDArray[np.float64], ...]:
         return ()
     rings = []
     for ring in (ring for polygon in polygons for ring in polygon or []):
-        points = np.array([point[:2] for point in ring], dtype=np.float64).reshape(-1, 2)
+        points = np.array(ring, dtype=np.float64)
+        if points.size == 0:
+            continue
+        if points.ndim != 2 or points.shape[1] < 2:
+            raise ValueError("a polygon is not a list of points")
+        points = points[:, :2]
         if len(points) > 1 and (points[0] == points[-1]).all():
             points = points[:-1]
         if not np.isfinite(points).all():

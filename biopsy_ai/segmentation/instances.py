@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
-from biopsy_ai.segmentation.drawing import fiber_maps
+from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
 from biopsy_ai.segmentation.placement import FiberSheet
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
 from biopsy_ai.segmentation.windows import Window, window_fibers
@@ -57,7 +57,30 @@ def label_fibers(
     mpp
         Pixel size, µm.
     """
-    maps = fiber_maps(foreground, border, distance)
+    rows, columns = np.shape(foreground)
+    return label_maps(
+        fiber_maps(foreground, border, distance), (rows, columns), thresholds, mpp=mpp
+    )
+
+
+def label_maps(
+    maps: FiberMaps,
+    shape: tuple[int, ...],
+    thresholds: InstanceThresholds | None = None,
+    *,
+    mpp: float = OUTLINE_MPP,
+) -> FiberInstances:
+    """Do as `label_fibers` does, with maps that are quantized and halved already.
+
+    Parameters
+    ----------
+    maps
+        Of one field.
+    shape
+        (H, W) of the labels; one row or column of the maps may be padding.
+    thresholds, mpp
+        As for `label_fibers`.
+    """
     height, width = maps.foreground.shape
     everything = (0, 0, height, width)
     fibers = window_fibers(
@@ -67,7 +90,6 @@ def label_fibers(
         thresholds or InstanceThresholds(),
         mpp,
     )
-    rows, columns = np.shape(foreground)
-    sheet = FiberSheet((rows, columns))
+    sheet = FiberSheet((shape[0], shape[1]))
     sheet.place(fibers)
     return FiberInstances(np.asarray(sheet.labels[:, :]), sheet.boxes, sheet.confidence)

@@ -28,6 +28,9 @@ WEIGHTS_FILE = "weights.safetensors"
 
 _REQUIRED = ("name", "version", "architecture", "working_mpp", "thresholds", "weights_sha256")
 
+_COUNTER = "num_batches_tracked"
+"""Of batch normalization; only training counts."""
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -82,8 +85,9 @@ class Model:
         if isinstance(device, str):
             device = choose_device(device)
         network = FiberNet(**self.spec["architecture"])
+        # `load_model` has checked that nothing but the counters is missing.
         network.load_state_dict(
-            {key: torch.from_numpy(array) for key, array in self._weights.items()}
+            {key: torch.from_numpy(array) for key, array in self._weights.items()}, strict=False
         )
         network = fold_normalization(network.float().eval())
         network = network.to(device.name, device.dtype)
@@ -143,6 +147,8 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {}
     for key, tensor in network.state_dict().items():
+        if key.endswith(_COUNTER):
+            continue
         tensor = tensor.detach().cpu()
         if tensor.is_floating_point():
             tensor = tensor.to(torch.float16)
@@ -262,7 +268,11 @@ def _check(model: Model) -> None:
             network = FiberNet(**model.spec["architecture"])
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"the architecture cannot be built ({error})") from error
-    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    expected = {
+        key: tuple(tensor.shape)
+        for key, tensor in network.state_dict().items()
+        if not key.endswith(_COUNTER)
+    }
     found = {key: array.shape for key, array in model._weights.items()}
     wrong = sorted(
         key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)

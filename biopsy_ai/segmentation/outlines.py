@@ -91,8 +91,14 @@ def read_outlines(
     if len(ids) == 0:
         raise OutlineReadError(f"{path}: holds no fiber outlines. Check that it is the right file.")
     if kind != "label image":
-        hidden = len(read.outlines) - len(ids)
-        provenance["n_skipped"] = read.n_skipped + hidden
+        # outlines that cover no pixel, or are hidden behind another, left no number
+        n_skipped = read.n_skipped + len(read.outlines) - len(ids)
+        provenance["n_skipped"] = n_skipped
+        if n_skipped:
+            provenance["warnings"] = [
+                f"{path}: {n_skipped} objects outline no fiber of their own (points, lines, "
+                "regions, shapes without a pixel or on top of each other) and were left out."
+            ]
     return _segmentation(labels, mpp, ids, boxes, provenance)
 
 

@@ -51,9 +51,7 @@ class PictureReader:
     channel: int | None
 
     @classmethod
-    def of_slide(
-        cls, slide: Slide, mpp: float, tissue: TissueMask | None = None
-    ) -> PictureReader:
+    def of_slide(cls, slide: Slide, mpp: float, tissue: TissueMask | None = None) -> PictureReader:
         """Choose channel and range for a slide.
 
         Raises

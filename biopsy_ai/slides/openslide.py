@@ -19,6 +19,7 @@ from biopsy_ai.slides.source import (
     ImageInfo,
     default_channel_names,
     fill_from_blocks,
+    pick_channels,
     reading,
 )
 
@@ -112,7 +113,7 @@ class OpenSlideSource:
                     (level, by, bx), lambda: self._render(level, by, bx)
                 ),
             )
-        return out if len(channels) == 3 else np.ascontiguousarray(out[..., list(channels)])
+        return pick_channels(out, channels)
 
     def _render(self, level: int, block_row: int, block_column: int) -> NDArray[np.uint8]:
         y, x = block_row * _BLOCK, block_column * _BLOCK

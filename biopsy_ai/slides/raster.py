@@ -17,6 +17,7 @@ from biopsy_ai.slides.source import (
     MAX_WHOLE_PX,
     ImageInfo,
     default_channel_names,
+    pick_channels,
     reading,
     too_large,
 )
@@ -63,7 +64,7 @@ class RasterSource:
                 self._image = self._decode()
             image = self._image
         part = image[rows[0] : rows[1], cols[0] : cols[1]]
-        return part.copy() if len(channels) == part.shape[2] else part[..., list(channels)]
+        return pick_channels(part, channels)
 
     def _decode(self) -> NDArray[Any]:
         if self._kind == "png":

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-_BAND_BYTES = 2 * 2**20  # rows in work stay inside the processor's cache; 2-3 times as fast
+_BAND_BYTES = 2**20  # rows in work stay inside the cache of the processor; 2-3 times as fast
 _SAME = 1e-6  # relative difference below which two pixel sizes are one
 
 

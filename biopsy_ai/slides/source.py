@@ -160,6 +160,13 @@ def too_large(path: Path, shape: Sequence[int]) -> SlideReadError:
     )
 
 
+def pick_channels(image: NDArray[Any], channels: Sequence[int]) -> NDArray[Any]:
+    """The wanted channels of (rows, columns, channels) pixels, without a copy where all are."""
+    if list(channels) == list(range(image.shape[2])):
+        return image
+    return np.ascontiguousarray(image[..., list(channels)])
+
+
 def default_channel_names(n_channels: int, is_rgb: bool) -> tuple[str, ...]:
     """Names for channels that the file leaves unnamed."""
     if is_rgb:

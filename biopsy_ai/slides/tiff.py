@@ -19,6 +19,7 @@ from biopsy_ai.slides.source import (
     ImageInfo,
     default_channel_names,
     fill_from_blocks,
+    pick_channels,
     reading,
 )
 from biopsy_ai.slides.tiff_layout import TiffLevel, check_level, find_levels
@@ -27,7 +28,8 @@ from biopsy_ai.slides.tiff_metadata import tiff_channel_names, tiff_pixel_size
 if TYPE_CHECKING:
     import tifffile
 
-_MAX_CACHE_BYTES = 512 * 2**20
+STRIP_CACHE_BYTES = 512 * 2**20
+"""Decoded strips kept per slide, bytes. [default]"""
 _JPEG = {6, 7, 34892, 33007}
 
 # tifffile reports oddities of a file to its logger, which prints where nobody has set it up.
@@ -62,8 +64,8 @@ class TiffSource:
         first = self._levels[0]
         self._convert = _Conversion(first, self.path)
         self._maps = [_memory_map(level) for level in self._levels]
-        row_of_blocks = first.segment_bytes * (first.chunk_columns + 1) * len(first.planes)
-        self._cache = BlockCache(min(max(CACHE_BYTES, 3 * row_of_blocks), _MAX_CACHE_BYTES))
+        # Strips run across the whole slide: each window needs all that its neighbors needed.
+        self._cache = BlockCache(CACHE_BYTES if first.keyframe.is_tiled else STRIP_CACHE_BYTES)
         n_channels, is_rgb = self._convert.n_channels, self._convert.is_rgb
         names = None if is_rgb else tiff_channel_names(self._tif, n_channels)
         self.info = ImageInfo(
@@ -84,11 +86,8 @@ class TiffSource:
             separate = self._convert.keeps_channels and place.contig == 1
             planes = list(channels) if separate else range(len(place.planes))
             raw = self._read_raw(level, rows, cols, planes)
-            if separate:
-                return self._convert(raw)
             image = self._convert(raw)
-            whole = len(channels) == image.shape[2]
-            return image if whole else np.ascontiguousarray(image[..., list(channels)])
+            return image if separate else pick_channels(image, channels)
 
     def _read_raw(
         self, level: int, rows: tuple[int, int], cols: tuple[int, int], planes: Sequence[int]

@@ -70,10 +70,11 @@ def tissue_mask(slide: Slide) -> TissueMask:
         The image is blank.
     """
     image, mpp = slide.thumbnail(THUMBNAIL_MPP)
-    if is_dark_background(image, slide.is_rgb, white_level(slide.dtype)):
+    white = white_level(slide.dtype)
+    if is_dark_background(image, slide.is_rgb, white):
         mask = _fluorescent(image, mpp, slide.dtype.kind != "f")
     else:
-        mask = _bright_field(image, mpp)
+        mask = _bright_field(image, mpp, white)
     if mask is None or not mask.any():
         raise NoTissueError(
             f"{slide.path}: the image is blank, no tissue was found. Check that it is the right "
@@ -99,27 +100,28 @@ def is_dark_background(image: NDArray[np.float32], is_rgb: bool, white: float) -
     darkest = functools.reduce(np.minimum, planes)
     if is_rgb:
         brightest = max(float(plane.max()) for plane in planes)
-        return bool(np.percentile(darkest, 99) < 0.25 * min(white, max(brightest, 1e-9)))
+        # Color of 12 bits is often stored in 16.
+        return bool(np.percentile(darkest, 99) < 0.25 * min(white, max(brightest, white / 16)))
     if len(planes) not in (1, 3):
         return True
     low, middle, high = np.percentile(darkest, (0.5, 50, 99.5))
     return bool(middle - low < 0.5 * (high - low) or high <= low)
 
 
-def _bright_field(image: NDArray[np.float32], mpp: float) -> NDArray[np.bool_] | None:
+def _bright_field(image: NDArray[np.float32], mpp: float, white: float) -> NDArray[np.bool_] | None:
     import cv2
 
     planes = _planes(image)
     blurred = [_smooth(plane, mpp) for plane in planes]
-    if all(np.ptp(plane) <= _CONTRAST * max(plane.max(), 1e-9) for plane in blurred):
+    if all(np.ptp(plane) <= max(_CONTRAST * plane.max(), white / 400) for plane in blurred):
         return None
     whites = [float(np.percentile(plane, 99)) for plane in planes]
     if min(whites) < (1 - _WHITE_SATURATION) * max(whites):
         return np.ones(image.shape[:2], bool)
     floor = 1e-3 * max(whites)
     densities = [
-        np.log(max(white, floor) / np.maximum(plane, floor, dtype=np.float32))
-        for plane, white in zip(planes, whites, strict=True)
+        np.log(max(level, floor) / np.maximum(plane, floor, dtype=np.float32))
+        for plane, level in zip(planes, whites, strict=True)
     ]
     density = functools.reduce(np.maximum, densities).astype(np.float32)
     stained = cv2.medianBlur(density, 3) > GLASS_OD

@@ -35,10 +35,11 @@ def write_image(path: str | Path, image: NDArray, mpp: float) -> None:
 
 
 def write_section(section: SyntheticSection, folder: str | Path, name: str) -> Path:
-    """Write a section as ``NAME.ome.tif`` and its truth into ``NAME_truth/``.
+    """Write a section as ``NAME.tif`` and its truth into the folder ``truth`` beside it.
 
-    The truth folder holds ``fibers.tif``, ``nuclei.tif``, ``tissue.tif`` (label images with
-    pixel size), ``fibers.csv``, ``nuclei.csv`` and ``section.json`` (parameters and seed).
+    The truth is ``NAME_fibers.tif``, ``NAME_nuclei.tif``, ``NAME_tissue.tif`` (label images with
+    pixel size), ``NAME_fibers.csv``, ``NAME_nuclei.csv`` and ``NAME_section.json`` (parameters
+    and seed).
 
     Returns
     -------
@@ -46,15 +47,15 @@ def write_section(section: SyntheticSection, folder: str | Path, name: str) -> P
         The picture.
     """
     folder = output_folder(folder)
-    truth = output_folder(folder / f"{name}_truth")
+    truth = output_folder(folder / "truth")
     mpp = (section.mpp, section.mpp)
-    write_label_image(truth / "fibers.tif", section.labels, mpp)
-    write_label_image(truth / "nuclei.tif", section.nuclei_labels, mpp)
-    write_label_image(truth / "tissue.tif", section.tissue.astype(np.int32), mpp)
-    write_csv(truth / "fibers.csv", section.fibers)
-    write_csv(truth / "nuclei.csv", section.nuclei)
+    write_label_image(truth / f"{name}_fibers.tif", section.labels, mpp)
+    write_label_image(truth / f"{name}_nuclei.tif", section.nuclei_labels, mpp)
+    write_label_image(truth / f"{name}_tissue.tif", section.tissue.astype(np.int32), mpp)
+    write_csv(truth / f"{name}_fibers.csv", section.fibers)
+    write_csv(truth / f"{name}_nuclei.csv", section.nuclei)
     write_json(
-        truth / "section.json",
+        truth / f"{name}_section.json",
         {
             "synthetic": True,
             "seed": section.seed,
@@ -62,6 +63,6 @@ def write_section(section: SyntheticSection, folder: str | Path, name: str) -> P
             "tissue_classes": dict(enumerate(TISSUE_CLASSES)),
         },
     )
-    path = folder / f"{name}.ome.tif"
+    path = folder / f"{name}.tif"
     write_image(path, section.image, section.mpp)
     return path

@@ -208,13 +208,13 @@ def stain_fluorescence(
     patchy = smooth_noise(rng, shape, 30 / mpp)
     fibrous = fibrous_noise(rng, shape, 3 / mpp)
     fine = smooth_noise(rng, shape, 1.0 / mpp)
-    sheath = float(rng.uniform(0.5, 1.3))
-    middle = float(rng.uniform(0.3, 0.9))
+    sheath = float(rng.uniform(0.5, 1.6))
+    middle = float(rng.uniform(0.3, 1.0))
     membrane = np.exp(-0.5 * ((outside - middle) / sheath) ** 2)
     membrane[layers.labels > 0] = np.exp(-0.5 * ((inside[layers.labels > 0] + middle) / sheath) ** 2)
     bright = np.clip(1 + 0.25 * patchy + 0.1 * fine, 0.15, 2.0)
     image = membrane * bright
-    stroma = float(rng.choice([0.0, rng.uniform(0.05, 0.9)]))
+    stroma = float(rng.choice([0.0, 0.03, rng.uniform(0.05, 0.9)]))
     between = (layers.labels == 0) & (layers.fat == 0)
     image = np.where(
         between & ~layers.fascicle,
@@ -234,11 +234,15 @@ def stain_fluorescence(
         image = np.where(layers.fat > 0, rim[..., 0] * vessel * 0.7, image)
     count = len(geometry.fibers)
     glow = rng.gamma(2.0, float(rng.uniform(0.005, 0.06)), count + 1).astype(np.float32)
-    haze = rng.random(count + 1) < 0.03
+    haze = rng.random(count + 1) < float(rng.choice([0.01, 0.06]))
     glow[haze] = rng.uniform(0.2, 0.7, int(haze.sum()))
     glow[0] = 0
     mottle = np.clip(1 + 0.3 * fine + 0.2 * patchy, 0, 2)
     image += np.where(holes, 0, glow[layers.labels]) * mottle
+    if rng.random() < 0.5:
+        # out-of-focus membrane of obliquely cut fibers: a crescent inside one side of the fiber
+        crescent = np.exp(-inside / float(rng.uniform(1.5, 5))) * np.clip(patchy, 0, 1.5)
+        image += float(rng.uniform(0.1, 0.5)) * np.where(layers.labels > 0, crescent, 0)
     spots = (smooth_noise(rng, shape, 2.0 / mpp) > 3.1) & (layers.labels > 0)
     image[spots] += float(rng.uniform(0.1, 0.6))
     image[glass] = 0

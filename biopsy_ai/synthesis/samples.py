@@ -14,11 +14,11 @@ from biopsy_ai.synthesis.section import synthesize_section
 
 SAMPLES = {
     "normal_he": ("normal", "he", 11),
-    "normal_atpase94": ("normal", "atpase:9.4", 12),
+    "normal_atpase": ("normal", "atpase:9.4", 12),
     "acute_denervation_he": ("acute_denervation", "he", 13),
-    "chronic_reinnervation_atpase94": ("chronic_reinnervation", "atpase:9.4", 14),
+    "chronic_reinnervation_atpase": ("chronic_reinnervation", "atpase:9.4", 14),
     "dystrophy_he": ("dystrophy", "he", 15),
-    "type2_atrophy_atpase94": ("type2_atrophy", "atpase:9.4", 16),
+    "type2_atrophy_atpase": ("type2_atrophy", "atpase:9.4", 16),
 }
 """Preset, stain and seed of each sample slide."""
 

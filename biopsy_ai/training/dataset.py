@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from biopsy_ai.segmentation.inputs import normalize
+from biopsy_ai.segmentation.picture import normalize
 from biopsy_ai.training.real import TrainingImage
 
 

@@ -31,7 +31,9 @@ def read_training_list(path: str | Path) -> list[dict[str, Any]]:
     """Read the YAML list of real images that a model is trained on.
 
     Each entry has ``image``, ``mpp`` and ``license``; ``labels`` names the label image (left out
-    for pictures without muscle), ``channel`` the border channel of immunofluorescence.
+    for pictures without muscle), ``channel`` the border channel of immunofluorescence,
+    ``shrink_um`` how far the labels reach beyond the inner edge of the membrane (found by looking
+    at the intensity across the outlines), so that they are drawn back to our convention.
     Paths are relative to the file.
 
     Raises
@@ -46,11 +48,12 @@ def read_training_list(path: str | Path) -> list[dict[str, Any]]:
         raise ConfigError(f"{path}: the list of training images cannot be read ({error})") from None
     if not isinstance(entries, list):
         raise ConfigError(f"{path}: expected a list of images, each with image, mpp and license")
-    known = {"image", "labels", "mpp", "channel", "license"}
+    known = {"image", "labels", "mpp", "channel", "shrink_um", "license"}
     for number, entry in enumerate(entries, start=1):
         if not isinstance(entry, dict) or not {"image", "mpp", "license"} <= set(entry) <= known:
             raise ConfigError(
-                f"{path}: entry {number} needs image, mpp and license, and may have labels, channel"
+                f"{path}: entry {number} needs image, mpp and license, and may have labels, "
+                "channel, shrink_um"
             )
     return [{**e, "image": path.parent / e["image"]} | _labels(path, e) for e in entries]
 
@@ -62,24 +65,37 @@ def _labels(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
 def load_training_image(entry: dict[str, Any]) -> TrainingImage:
     """Read one entry of `read_training_list` on the 0.5 µm grid."""
     from biopsy_ai.report.label_image import read_label_image
-    from biopsy_ai.segmentation.predict import network_input
+    from biopsy_ai.segmentation.picture import PictureReader
     from biopsy_ai.slides import open_slide
 
     channels = {"border": int(entry["channel"])} if "channel" in entry else None
     with open_slide(entry["image"], mpp=float(entry["mpp"]), channels=channels) as slide:
         shape = slide.grid_shape(OUTLINE_MPP)
-        image = network_input(slide, 0, 0, *shape)
+        image = PictureReader.of_slide(slide, OUTLINE_MPP).read(0, 0, *shape)
         if "labels" not in entry:
             targets = make_targets(np.zeros(shape, dtype=np.int32), OUTLINE_MPP)
             return TrainingImage(slide.name, image, targets, entry["license"])
         source = read_label_image(entry["labels"])[0]
     rows = ((np.arange(shape[0]) + 0.5) * source.shape[0] / shape[0]).astype(int)
     cols = ((np.arange(shape[1]) + 0.5) * source.shape[1] / shape[1]).astype(int)
-    labels = source[rows[:, None], cols]
+    labels = shrink_labels(source[rows[:, None], cols], float(entry.get("shrink_um", 0)))
     targets = make_targets(labels, OUTLINE_MPP)
     if channels is None:
         targets[_unlabelled_fibers(image, labels)] *= np.uint8([1, 1, 1, 0])
     return TrainingImage(entry["image"].stem, image, targets, entry["license"])
+
+
+def shrink_labels(labels: NDArray, shrink_um: float) -> NDArray:
+    """Draw every label on the 0.5 µm grid back by a distance in µm."""
+    import cv2
+
+    if shrink_um <= 0:
+        return labels
+    inside = (labels > 0).astype(np.uint8)
+    inside[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
+    inside[1:][labels[1:] != labels[:-1]] = 0
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) * OUTLINE_MPP
+    return np.where(depth > shrink_um, labels, 0)
 
 
 def _unlabelled_fibers(image: NDArray[np.float32], labels: NDArray) -> NDArray[np.bool_]:

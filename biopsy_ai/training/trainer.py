@@ -104,6 +104,8 @@ def train_network(
         num_workers=config.workers,
         worker_init_fn=_one_thread,
         prefetch_factor=4 if config.workers else None,
+        # a forked worker would hang on the thread pools that OpenCV and OpenMP have started
+        multiprocessing_context="spawn" if config.workers else None,
     )
     log = folder / "training.csv"
     writer = SummaryWriter(str(folder / "tensorboard"))

@@ -140,10 +140,15 @@ def test_outlines_are_drawn_over_the_field_of_the_other_file(tmp_path: Path) -> 
         corners = np.array([(x, y), (x + 40, y), (x + 40, y + 40), (x, y + 40)], dtype=float)
         rois.append(roifile.ImagejRoi.frompoints(corners, name=str(number)))
     roifile.roiwrite(path, rois)
-    labels = write(tmp_path / "fibers.tif", squares(0.25), 0.25)
-    for predicted, truth in ((labels, path), (path, labels)):
-        row = evaluate_files(predicted, truth, mpp=0.5 if truth == path else None, shapes=False)
-        assert row["f1_75"].iloc[0] == 1
+    fine = write(tmp_path / "fine.tif", squares(0.25), 0.25)
+    same = write(tmp_path / "same.tif", squares(0.5))
+    for predicted, truth, mpp in ((fine, path, 0.5), (path, same, 0.5), (path, same, None)):
+        table = evaluate_files(predicted, truth, mpp=mpp, shapes=False)
+        assert table["f1_75"].iloc[0] == 1
+    with pytest.raises(OutlineReadError, match="pixel size"):
+        evaluate_files(fine, path)
+    with pytest.raises(OutlineReadError, match="at least one must be a label image"):
+        evaluate_files(path, path)
 
 
 def test_different_fields_are_refused_by_name(tmp_path: Path) -> None:

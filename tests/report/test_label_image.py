@@ -71,6 +71,27 @@ def test_large_files_are_bigtiff_and_read_lazily(tmp_path, monkeypatch, drawn_la
     np.testing.assert_array_equal(read[:], drawn_labels)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "zlib", "tile": (64, 64)},
+        {"compression": "zlib", "rowsperstrip": 7},
+        {"compression": "zlib", "rowsperstrip": 8000},
+        {"ome": True, "metadata": {"axes": "YX"}},
+        {"imagej": True},
+    ],
+)
+def test_large_files_of_any_layout_are_read_by_parts(
+    tmp_path, monkeypatch, drawn_labels, options: dict
+) -> None:
+    monkeypatch.setattr(label_image, "IN_MEMORY_PX", 1000)
+    monkeypatch.setattr(label_image, "BAND_PX", 50)
+    tifffile.imwrite(tmp_path / "labels.tif", drawn_labels.astype(np.uint16), **options)
+    read, _ = read_label_image(tmp_path / "labels.tif")
+    np.testing.assert_array_equal(read[:], drawn_labels)
+
+
 def test_the_folder_of_large_labels_is_removed_with_them(monkeypatch) -> None:
     monkeypatch.setattr(label_image, "IN_MEMORY_PX", 1000)
     labels = allocate_labels((100, 100))

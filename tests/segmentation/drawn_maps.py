@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
 
@@ -38,9 +39,8 @@ def draw_polygons(shape: tuple[int, int], seed: int, spacing: int = 80) -> NDArr
     points = np.stack([rows.ravel(), columns.ravel()], 1) + rng.uniform(
         0.15 * spacing, 0.85 * spacing, (rows.size, 2)
     )
-    y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
-    distance = [(y - row) ** 2 + (x - column) ** 2 for row, column in points]
-    return np.argmin(distance, axis=0).astype(np.int32) + 1
+    places = np.indices(shape).reshape(2, -1).T
+    return cKDTree(points).query(places)[1].reshape(shape).astype(np.int32) + 1
 
 
 def relabel(labels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -54,13 +54,18 @@ def perfect_maps(labels: NDArray[np.int32], border_px: float = 3.0) -> Maps:
     nearest = np.full(labels.shape, 1e6, np.float32)
     second = nearest.copy()
     distance = np.zeros(labels.shape, np.float32)
-    for label in range(1, labels.max() + 1):
-        mask = (labels == label).astype(np.uint8)
+    reach = int(border_px) + 2
+    for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        box = np.s_[
+            max(rows.start - reach, 0) : rows.stop + reach,
+            max(columns.start - reach, 0) : columns.stop + reach,
+        ]
+        mask = (labels[box] == label).astype(np.uint8)
         inside = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-        distance += inside / max(float(inside.max()), 1)
+        distance[box] += inside / max(float(inside.max()), 1)
         outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
-        second = np.minimum(second, np.maximum(nearest, outside))
-        nearest = np.minimum(nearest, outside)
+        second[box] = np.minimum(second[box], np.maximum(nearest[box], outside))
+        nearest[box] = np.minimum(nearest[box], outside)
     border = (second <= border_px).astype(np.float32)
     return (labels > 0).astype(np.float32), border, distance
 
@@ -68,14 +73,13 @@ def perfect_maps(labels: NDArray[np.int32], border_px: float = 3.0) -> Maps:
 def best_iou(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.float64]:
     """IoU of each true fiber with the found fiber that covers most of it."""
     result = []
+    areas = np.bincount(found.ravel())
     for label, box in enumerate(ndimage.find_objects(truth), start=1):
-        if box is None:
-            continue
         mask = truth[box] == label
-        match = int(np.bincount(found[box][mask]).argmax())
-        both = np.count_nonzero(found[box][mask] == match) if match else 0
-        union = np.count_nonzero(mask) + np.count_nonzero(found == match) - both
-        result.append(both / union if match else 0.0)
+        counts = np.bincount(found[box][mask])
+        match = int(counts.argmax())
+        union = np.count_nonzero(mask) + areas[match] - counts[match]
+        result.append(counts[match] / union if match else 0.0)
     return np.array(result)
 
 

@@ -180,6 +180,8 @@ def test_outlines_that_cover_no_pixel_are_counted(geojson) -> None:
     result = read_outlines(path, mpp=(1, 1))
     assert len(result) == 1
     assert result.provenance["n_skipped"] == 3
+    (warning,) = result.provenance["warnings"]
+    assert "3 objects" in warning
 
 
 def test_empty_files_are_refused(tmp_path, geojson) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 from segmentation.drawn_maps import (
     MapModel,
-    MapSlide,
     Maps,
+    MapSlide,
     best_iou,
     draw_ellipses,
     perfect_maps,
@@ -66,9 +67,10 @@ def test_one_tile_and_sixteen_give_the_same_fibers(
     assert len(one) == len(sixteen) == pairs.shape[1] - 1
     areas = np.bincount(truth.ravel())[1:]
     assert (best_iou(truth, sixteen.labels)[areas > 150] >= 0.9).all()
-    for label, box in zip(sixteen.ids, sixteen.boxes, strict=True):
-        rows, columns = np.nonzero(sixteen.labels == label)
-        assert (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1) == tuple(box)
+    for (rows, columns), box in zip(
+        ndimage.find_objects(sixteen.labels), sixteen.boxes.tolist(), strict=True
+    ):
+        assert [rows.start, columns.start, rows.stop, columns.stop] == box
 
 
 def test_numbers_do_not_depend_on_tiles(maps: Maps, monkeypatch: pytest.MonkeyPatch) -> None:

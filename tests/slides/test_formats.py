@@ -51,3 +51,12 @@ def test_folder_without_slides(tmp_path):
 )
 def test_slide_name(tmp_path, file, name):
     assert slide_name(tmp_path / file) == name
+
+
+def test_dicom_files_of_one_slide_count_once(tmp_path, monkeypatch):
+    series = {"a1.dcm": "1", "a2.dcm": "1", "b.dcm": "2", "broken.dcm": None}
+    for name in [*series, "c.png"]:
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setattr("biopsy_ai.slides.openslide.dicom_series", lambda path: series[path.name])
+    names = [path.name for path in find_slides(tmp_path)]
+    assert names == ["a1.dcm", "b.dcm", "broken.dcm", "c.png"]

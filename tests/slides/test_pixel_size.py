@@ -66,7 +66,13 @@ def test_resolutions_of_microscopes_are():
 
 @pytest.mark.parametrize(
     ("value", "unit", "um"),
-    [(0.5, "µm", 0.5), (0.5, "μm", 0.5), (500, "nm", 0.5), (0.0005, "mm", 0.5), (0.5, "micron", 0.5)],
+    [
+        (0.5, "µm", 0.5),
+        (0.5, "μm", 0.5),
+        (500, "nm", 0.5),
+        (0.0005, "mm", 0.5),
+        (0.5, "micron", 0.5),
+    ],
 )
 def test_units(value, unit, um):
     found = from_lengths(value, value, unit, unit, "x")

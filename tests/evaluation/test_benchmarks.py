@@ -1,0 +1,176 @@
+"""The benchmarks are scripts beside the package; their parts are tested here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from biopsy_ai.evaluation import match_fibers
+from biopsy_ai.evaluation.grids import LabelField
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    if not FOLDER.is_dir():
+        pytest.skip("the benchmarks are not part of this installation")
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == FOLDER:
+            del sys.modules[name]
+
+
+def discs(radius: int = 20, pitch: int = 50, rows: int = 3) -> np.ndarray:
+    labels = np.zeros((rows * pitch, rows * pitch), dtype=np.int32)
+    y, x = np.indices(labels.shape)
+    for number in range(rows**2):
+        cy, cx = ((v + 0.5) * pitch for v in divmod(number, rows))
+        labels[np.hypot(y + 0.5 - cy, x + 0.5 - cx) <= radius] = number + 1
+    return labels
+
+
+def test_the_baseline_finds_separate_pink_discs(load: Callable[[str], Any]) -> None:
+    classical = load("classical")
+    truth = discs()
+    image = np.full((*truth.shape, 3), 245, dtype=np.uint8)
+    image[truth > 0] = (220, 120, 170)
+    found = classical.segment_classical(image, 0.5, classical.parameters_for("he"))
+    assert found.dtype == np.int32
+    matching = match_fibers(found, truth, iou_threshold=0.8)
+    assert len(matching.pairs) == 9
+    assert len(matching.unmatched_predicted) == 0
+
+
+def test_the_baseline_reads_the_border_channel(load: Callable[[str], Any]) -> None:
+    classical = load("classical")
+    truth = discs(radius=24)
+    image = np.zeros((*truth.shape, 2), dtype=np.uint16)
+    image[..., 1] = np.where(truth > 0, 100, 4000)
+    parameters = classical.parameters_for("if")
+    found = classical.segment_classical(image, 0.5, parameters, border_channel=1)
+    assert len(match_fibers(found, truth).pairs) == 9
+
+
+def test_touching_discs_are_split_at_their_neck(load: Callable[[str], Any]) -> None:
+    classical = load("classical")
+    feature = (discs(radius=26) > 0).astype(np.float32)
+    found = classical.segment_feature(feature, classical.ClassicalParameters(hole_um2=0.0))
+    assert len(match_fibers(found, discs(radius=25), iou_threshold=0.8).pairs) == 9
+
+
+def test_tuning_keeps_the_best_combination(load: Callable[[str], Any], tmp_path: Path) -> None:
+    classical, datasets = load("classical"), load("datasets")
+    truth = discs()
+    image = np.full((*truth.shape, 3), 245, dtype=np.uint8)
+    image[truth > 0] = (220, 120, 170)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    tifffile.imwrite(tmp_path / "a_fibers.tif", truth.astype(np.uint16))
+    section = datasets.Section(
+        "a", tmp_path / "a.tif", tmp_path / "a_fibers.tif", 0.5, "he", None, "development"
+    )
+    found = classical.tune([section], [{"min_area_um2": [1000.0, 60.0], "h_um": [2.0]}])
+    assert found["parameters"]["min_area_um2"] == 60
+    assert (found["f1_50"], found["combinations_tried"]) == (1, 2)
+
+
+def test_the_manifest_says_which_image_is_for_what(
+    load: Callable[[str], Any], tmp_path: Path
+) -> None:
+    datasets = load("datasets")
+    (tmp_path / "he").mkdir()
+    for name in ("img_01", "img_02", "if_1"):
+        (tmp_path / "he" / f"{name}_fibers.tif").write_bytes(b"")
+    (tmp_path / "manifest.csv").write_text(
+        "file,stain,mpp,labels,use\n"
+        'he/img_01.tif,H&E,0.25,he/img_01_fibers.tif,"train 01, development 02 and 04"\n'
+        'he/img_02.tif,H&E,0.25,he/img_02_fibers.tif,"train 01, development 02 and 04"\n'
+        'he/if_1.tif,"IF, channels: 0 DAPI, 3 fiber border",0.9,he/if_1_fibers.tif,development\n'
+        "he/img_02_fibers.tif,label map,not stated,he/img_02_fibers.tif,train\n"
+        'he/x.tif,H&E,,,"development, unlabelled"\n'
+    )
+    found = {s.name: (s.use, s.stain, s.mpp) for s in datasets.labeled_sections(tmp_path)}
+    assert found == {
+        "he/img_01": ("train", "he", 0.25),
+        "he/img_02": ("development", "he", 0.25),
+        "he/if_1": ("development", "if", 0.9),
+    }
+    assert datasets.labeled_sections(tmp_path)[2].channels() == {"border": 3}
+    with pytest.raises(SystemExit, match="--data"):
+        datasets.labeled_sections(tmp_path / "none")
+
+
+def test_the_table_has_a_row_per_image_and_method_and_pools(
+    load: Callable[[str], Any], tmp_path: Path
+) -> None:
+    accuracy, datasets = load("accuracy"), load("datasets")
+    truth = discs()
+    sections = []
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / f"{name}_fibers.tif", truth.astype(np.uint16))
+        tifffile.imwrite(
+            tmp_path / f"{name}.tif", np.zeros((*truth.shape, 3), np.uint8), photometric="rgb"
+        )
+        sections.append(
+            datasets.Section(
+                name,
+                tmp_path / f"{name}.tif",
+                tmp_path / f"{name}_fibers.tif",
+                0.5,
+                "he",
+                None,
+                "development",
+            )
+        )
+
+    def perfect(path: Path, mpp: float, stain: str, channels: dict[str, int]) -> LabelField:
+        return LabelField(path, truth, (0.5, 0.5))
+
+    def misses_one(path: Path, mpp: float, stain: str, channels: dict[str, int]) -> LabelField:
+        return LabelField(path, np.where(truth == 1, 0, truth), (0.5, 0.5))
+
+    table = accuracy.table(
+        sections, {"good": perfect, "poor": misses_one}, pictures=tmp_path / "pictures"
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    assert [row[:2] for row in rows[2:]] == [
+        ["a", "good"],
+        ["a", "poor"],
+        ["b", "good"],
+        ["b", "poor"],
+        ["all he", "good"],
+        ["all he", "poor"],
+    ]
+    by_name = dict(zip(rows[0], rows[-1], strict=True))
+    assert (by_name["n true"], by_name["R"], by_name["count error %"]) == ("18", "0.889", "-11.1")
+    assert (tmp_path / "pictures" / "poor" / "a_disagreements.png").stat().st_size > 0
+    assert not (tmp_path / "pictures" / "good" / "a_disagreements.png").exists()
+
+
+def test_large_sections_are_mirrored_without_seams(
+    load: Callable[[str], Any], tmp_path: Path
+) -> None:
+    pyramids = load("pyramids")
+    y, x = np.indices((128, 192))
+    block = np.dstack([y, x, np.full_like(x, 90)]).astype(np.uint8)
+    whole = pyramids.mirrored(block, 0, 0, 300, 400)
+    np.testing.assert_array_equal(whole[:128, :192], block)
+    np.testing.assert_array_equal(whole[128:256, :192], block[::-1])
+    np.testing.assert_array_equal(whole[256:300, 192:384], block[:44, ::-1])
+    np.testing.assert_array_equal(pyramids.mirrored(block, 130, 200, 9, 7), whole[130:139, 200:207])
+    pyramids.write_pyramid(tmp_path / "p.tif", block, (1600, 1700))
+    with tifffile.TiffFile(tmp_path / "p.tif") as file:
+        levels = file.series[0].levels
+        assert [level.shape for level in levels] == [(1600, 1700, 3), (400, 425, 3)]
+        pixels = levels[0].asarray().astype(int)
+    assert np.abs(pixels - pyramids.mirrored(block, 0, 0, 1600, 1700)).mean() < 2
+    assert pyramids.section_shape(1.0) == (20000, 20000)

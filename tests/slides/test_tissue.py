@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from scipy import ndimage
+
+from biopsy_ai.errors import NoTissueError
+from biopsy_ai.slides import open_slide, tissue_mask
+
+MPP = 2.0
+FIBER_PX = 25
+
+
+def fibers(height, width):
+    """Draw a section: dark borders around pale squares of 50 µm, 1 at the borders."""
+    grid = np.zeros((height, width))
+    grid[::FIBER_PX] = grid[:, ::FIBER_PX] = 1
+    return ndimage.maximum_filter(grid, 2)
+
+
+def inside(shape, box):
+    mask = np.zeros(shape, bool)
+    mask[box] = True
+    return mask
+
+
+def mask_of(tmp_path, image, **options):
+    tifffile.imwrite(tmp_path / "a.tif", image, **options)
+    with open_slide(tmp_path / "a.tif", mpp=MPP) as slide:
+        tissue = tissue_mask(slide)
+        assert tissue.mask.shape == slide.grid_shape(tissue.mpp)
+        scale = [n / m for n, m in zip(slide.shape, tissue.mask.shape, strict=True)]
+    index = [(np.arange(n) / s).astype(int) for n, s in zip(image.shape, scale, strict=False)]
+    return tissue.mask[np.ix_(*index)]
+
+
+BOX = np.s_[200:500, 150:400]
+
+
+def bright(stain, noise=3.0):
+    """Draw a section of 600 × 500 µm on a slide with much glass."""
+    rng = np.random.default_rng(0)
+    image = np.full((700, 600, 3), (240.0, 238.0, 232.0))
+    pattern = fibers(300, 250)[..., None]
+    image[BOX] *= 1 - np.array(stain) * (0.5 + 0.5 * pattern)
+    return np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "stain", [(0.15, 0.5, 0.3), (0.12, 0.12, 0.12), (0.5, 0.5, 0.25)], ids=["he", "pale", "nadh"]
+)
+def test_bright_field(tmp_path, stain):
+    mask = mask_of(tmp_path, bright(stain), photometric="rgb")
+    assert mask[BOX].all()
+    near = ndimage.binary_dilation(inside(mask.shape, BOX), iterations=40)
+    assert not mask[~near].any()
+
+
+def test_gray_bright_field(tmp_path):
+    mask = mask_of(tmp_path, bright((0.4, 0.4, 0.4))[..., 1])
+    assert mask[BOX].all()
+    assert 0.2 < mask.mean() < 0.4
+
+
+def test_without_glass_everything_is_tissue(tmp_path):
+    image = bright((0.15, 0.5, 0.3))[BOX]
+    assert mask_of(tmp_path, image, photometric="rgb").all()
+
+
+def test_small_biopsies_and_cracks(tmp_path):
+    image = bright((0.15, 0.5, 0.3))
+    image[:] = np.where(inside(image.shape[:2], np.s_[300:350, 200:250])[..., None], image, 240)
+    mask = mask_of(tmp_path, image, photometric="rgb")
+    assert mask[300:350, 200:250].all()
+    cracked = bright((0.15, 0.5, 0.3))
+    cracked[340:370, 150:400] = 240  # 60 µm wide
+    assert mask_of(tmp_path, cracked, photometric="rgb")[BOX].all()
+
+
+@pytest.mark.parametrize("kind", ["one", "four", "rgb"])
+def test_fluorescence(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    border = np.full((700, 600), 100.0)
+    border[BOX] += 900 * fibers(300, 250)
+    border = (border + rng.normal(0, 8, border.shape)).clip(0).astype(np.uint16)
+    empty = rng.normal(100, 8, border.shape).astype(np.uint16)
+    if kind == "one":
+        mask = mask_of(tmp_path, border)
+    elif kind == "four":
+        image = np.stack([empty, empty, empty, border])
+        tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack")
+        with open_slide(tmp_path / "a.tif", mpp=MPP) as slide:
+            mask = np.kron(tissue_mask(slide).mask, np.ones((2, 2), bool))
+    else:
+        image = np.zeros((*border.shape, 3), np.uint8)
+        image[..., 1] = ((border - 80.0) / 4).clip(0, 255)
+        mask = mask_of(tmp_path, image, photometric="rgb")
+    assert mask[BOX].all()
+    near = ndimage.binary_dilation(inside(mask.shape, BOX), iterations=40)
+    assert not mask[~near].any()
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("noise", [0, 4])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_blank_images(tmp_path, value, noise, channels):
+    rng = np.random.default_rng(0)
+    image = value + rng.normal(0, noise, (300, 300, channels))
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    options = {"photometric": "rgb"} if channels == 3 else {}
+    tifffile.imwrite(tmp_path / "blank.tif", image.squeeze(), **options)
+    with (
+        open_slide(tmp_path / "blank.tif", mpp=MPP) as slide,
+        pytest.raises(NoTissueError, match="blank.tif"),
+    ):
+        tissue_mask(slide)
+
+
+@pytest.mark.parametrize(
+    ("file", "mpp"),
+    [
+        ("he_weichenchu/img_02.tif", 0.2773),
+        ("if_fibersight/skm_rat_R7x10ta.tif", None),
+        ("look_only_myoquant/atpase.jpg", 0.3125),
+        ("look_only_myoquant/sdh.jpg", 0.5),
+        ("if_fibersight/psr_1.tif", 0.5),
+    ],
+)
+def test_real_fields_are_tissue_throughout(shared, file, mpp):
+    path = shared / file
+    if not path.exists():
+        pytest.skip("real images are not here")
+    with open_slide(path, mpp=mpp) as slide:
+        assert tissue_mask(slide).mask.mean() > 0.99

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from biopsy_ai.errors import ConfigError
+from biopsy_ai.synthesis import (
+    STAINS,
+    ImagingParams,
+    SectionParams,
+    TissueParams,
+    preset,
+    preset_names,
+    stain_name,
+    synthesize_section,
+)
+
+SMALL = (200.0, 220.0)
+
+
+def make(condition: str = "normal", stain: str = "he", seed: int = 3, **imaging):
+    params = SectionParams(preset(condition), ImagingParams(**imaging), stain, SMALL)
+    return synthesize_section(params, seed)
+
+
+@pytest.mark.parametrize("stain", STAINS)
+def test_every_stain_gives_a_picture_with_contrast(stain):
+    section = make(stain=stain)
+    assert section.image.shape[:2] == section.labels.shape == (400, 440)
+    assert section.image.ndim == (2 if stain == "if" else 3)
+    assert section.image.std() > 0.02 * np.iinfo(section.image.dtype).max * (0.2 if stain == "if" else 1)
+
+
+def test_same_seed_gives_the_same_section_and_another_seed_another():
+    first, again, other = make(seed=5), make(seed=5), make(seed=6)
+    assert (first.image == again.image).all() and (first.labels == again.labels).all()
+    assert (first.labels != other.labels).any()
+
+
+@pytest.mark.parametrize("condition", preset_names())
+def test_labels_and_tables_tell_the_same(condition):
+    section = make(condition, seed=8)
+    found = np.unique(section.labels)
+    assert set(found) - {0} <= set(section.fibers.label)
+    assert len(section.fibers) > 5
+    assert set(np.unique(section.nuclei_labels)) - {0} <= set(section.nuclei.label)
+    assert (section.tissue[section.labels > 0] == 1).all()
+
+
+def test_fibers_have_the_wanted_size():
+    tissue = TissueParams(diameter_um=(40.0, 40.0), diameter_cv=0.1, glass=0.0)
+    section = synthesize_section(SectionParams(tissue, size_um=(500.0, 500.0)), 1)
+    area = np.bincount(section.labels.ravel())[1:] * section.mpp**2
+    edge = np.unique(
+        np.concatenate([section.labels[[0, -1]].ravel(), section.labels[:, [0, -1]].ravel()])
+    )
+    inner = np.setdiff1d(np.flatnonzero(area) + 1, edge)
+    diameter = 2 * np.sqrt(area[inner - 1] / np.pi)
+    assert np.median(diameter) == pytest.approx(40, rel=0.15)
+
+
+def test_angular_fibers_are_smaller_and_less_convex():
+    from skimage.measure import regionprops_table
+
+    tissue = TissueParams(atrophic_share=0.3, angular_share=0.6, endomysium_um=1.0, crack_um=0.3)
+    section = synthesize_section(SectionParams(tissue, size_um=(700.0, 700.0)), 4)
+    table = regionprops_table(section.labels, properties=("label", "area", "solidity"))
+    angular = section.fibers.set_index("label").angular.loc[table["label"]].to_numpy()
+    assert angular.sum() >= 10
+    assert np.median(table["area"][angular]) < 0.3 * np.median(table["area"][~angular])
+    assert np.median(table["solidity"][angular]) < np.median(table["solidity"][~angular]) - 0.01
+
+
+def test_type_one_is_pale_at_high_and_dark_at_low_ph():
+    def density(stain: str) -> dict[str, float]:
+        section = make(stain=stain, seed=2)
+        gray = section.image.mean(axis=2)
+        type1 = section.fibers.set_index("label").type.eq("I")
+        of_fiber = np.r_[False, type1.reindex(range(1, section.labels.max() + 1)).fillna(False)]
+        inside = section.labels > 0
+        first = of_fiber[section.labels] & inside
+        return {"I": gray[first].mean(), "II": gray[inside & ~first].mean()}
+
+    high, low = density("atpase:9.4"), density("atpase:4.3")
+    assert high["I"] > high["II"] + 30
+    assert low["I"] < low["II"] - 30
+
+
+def test_freezing_holes_stay_inside_the_fiber_labels():
+    plain, holed = make(seed=9), make(seed=9, freezing_holes=1.0)
+    assert (plain.labels == holed.labels).all()
+    inside = plain.labels > 0
+    assert holed.image[inside].mean() > plain.image[inside].mean() + 2
+
+
+def test_bad_parameters_are_refused():
+    with pytest.raises(ConfigError, match="choose one of"):
+        preset("healthy")
+    with pytest.raises(ConfigError, match="choose one of"):
+        SectionParams(stain="pas")
+    with pytest.raises(ConfigError, match="share"):
+        TissueParams(grouping=1.5)
+    with pytest.raises(ConfigError, match="diameter"):
+        TissueParams(diameter_um=(0.5, 40.0))
+    assert stain_name("trichrome") == "gomori"

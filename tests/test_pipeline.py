@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from drawn_sections import DrawnSection, draw_section
+
+import biopsy_ai
+from biopsy_ai import Analysis, AnalysisConfig, analyze, open_slide
+from biopsy_ai.errors import (
+    Cancelled,
+    ConfigError,
+    NoTissueError,
+    OutlineReadError,
+    PixelSizeError,
+    SlideReadError,
+)
+from biopsy_ai.report.tables import to_json_ready
+
+
+@pytest.fixture
+def analysis(section: DrawnSection, fake_network: None) -> Analysis:
+    return analyze(section.image, AnalysisConfig(stain="he"))
+
+
+def test_fibers_are_found_and_measured(analysis: Analysis, section: DrawnSection) -> None:
+    assert analysis.name == "section"
+    assert list(analysis.fibers["label"]) == list(range(1, section.n_fibers + 1))
+    area = np.pi / 4 * section.diameter_um**2
+    np.testing.assert_allclose(analysis.fibers["area_um2"], area, rtol=0.02)
+    np.testing.assert_allclose(analysis.fibers["min_feret_um"], section.diameter_um, rtol=0.02)
+    assert analysis.labels.max() == section.n_fibers
+
+
+def test_summary(analysis: Analysis, section: DrawnSection) -> None:
+    summary = analysis.summary
+    assert summary["name"] == "section"
+    assert summary["research_use_only"] == biopsy_ai.RESEARCH_USE_ONLY
+    assert summary["fibers"]["n_fibers"] == section.n_fibers
+    assert summary["warnings"] == []
+    assert summary["outlines_mpp"] == [0.5, 0.5]
+    image = summary["image"]
+    assert image["shape"] == [144, 192]
+    assert image["mpp"] == pytest.approx([0.5, 0.5])
+    assert image["mpp_source"]
+    assert image["stain"] == "he"
+
+
+def test_provenance(analysis: Analysis, section: DrawnSection) -> None:
+    made_by = analysis.summary["provenance"]
+    assert made_by["biopsy_ai_version"] == biopsy_ai.__version__
+    assert made_by["image_file"] == str(section.image.resolve())
+    assert len(made_by["image_sha256"]) == 64
+    assert made_by["outlines_sha256"] is None
+    assert made_by["weights_sha256"] == "0" * 64
+    assert made_by["configuration"]["stain"] == "he"
+    assert made_by["numpy_version"] == np.__version__
+    assert made_by["torch_version"]
+    assert made_by["utc_time"].endswith("+00:00")
+    assert set(made_by["seconds"]) == {"open", "tissue", "segment", "measure"}
+
+
+def test_configuration_can_be_used_again(analysis: Analysis) -> None:
+    values = json.loads(json.dumps(analysis.summary["provenance"]["configuration"]))
+    assert AnalysisConfig(**values) == analysis.config
+
+
+def test_saved_summary_is_the_one_in_memory(analysis: Analysis, tmp_path: Path) -> None:
+    folder = analysis.save(tmp_path / "results")
+    saved = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert saved == to_json_ready(analysis.summary)
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_undetermined_stain_is_said(section: DrawnSection) -> None:
+    assert analyze(section.image).summary["image"]["stain"] == "not determined"
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_an_open_slide_stays_open(section: DrawnSection) -> None:
+    with open_slide(section.image) as slide:
+        assert analyze(slide).slide is slide
+        slide.read_region(0, 0, 0, 8, 8)
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_coarse_image_is_told(tmp_path: Path) -> None:
+    path = draw_section(tmp_path, mpp=2.0).image
+    (warning,) = analyze(path).summary["warnings"]
+    assert "shapes are not" in warning
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_contradicting_pixel_size_is_told(section: DrawnSection) -> None:
+    summary = analyze(section.image, AnalysisConfig(mpp=0.6)).summary
+    assert any("0.6" in warning for warning in summary["warnings"])
+    assert summary["image"]["mpp"] == [0.6, 0.6]
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_no_fibers(tmp_path: Path) -> None:
+    """An image with tissue in it, none of which is muscle."""
+    path = tmp_path / "fat.tif"
+    pixels = np.zeros((200, 200, 3), np.uint8) + np.linspace(190, 245, 200, dtype=np.uint8)[:, None]
+    tifffile.imwrite(path, pixels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+    with pytest.raises(NoTissueError, match=r"fat\.tif: no fibers found. Check"):
+        analyze(path)
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_small_image(tmp_path: Path) -> None:
+    path = tmp_path / "thumbnail.png"
+    tifffile.imwrite(path, np.full((63, 500, 3), 200, np.uint8))
+    with pytest.raises(SlideReadError, match=r"thumbnail\.png: the image is too small \(500 x 63"):
+        analyze(path, AnalysisConfig(mpp=0.5))
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_cancel(section: DrawnSection) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
+        raise Cancelled(stage)
+
+    with pytest.raises(Cancelled):
+        analyze(section.image, progress=stop)
+
+
+def test_nothing_given() -> None:
+    with pytest.raises(ConfigError, match="nothing to analyze"):
+        analyze(None)
+
+
+class TestOutlines:
+    """Outlines of the user, without a network."""
+
+    def test_with_the_slide(self, section: DrawnSection) -> None:
+        analysis = analyze(section.image, fibers=section.labels)
+        assert len(analysis.fibers) == section.n_fibers
+        assert analysis.fibers["confidence"].isna().all()
+        made_by = analysis.summary["provenance"]
+        assert made_by["weights_sha256"] is None
+        assert made_by["segmentation"]["method"] == "outlines"
+        assert made_by["outlines_file"] == str(section.labels.resolve())
+        assert len(made_by["outlines_sha256"]) == 64
+
+    def test_alone(self, section: DrawnSection) -> None:
+        analysis = analyze(None, fibers=section.labels)
+        assert analysis.name == "section_labels"
+        assert analysis.slide is None
+        assert analysis.summary["image"] is None
+        assert analysis.summary["fibers"]["density"]["per"] == "field"
+        area = np.pi / 4 * section.diameter_um**2
+        np.testing.assert_allclose(analysis.fibers["area_um2"], area, rtol=0.02)
+
+    def test_alone_with_another_pixel_size(self, section: DrawnSection) -> None:
+        analysis = analyze(None, AnalysisConfig(mpp=1.0), fibers=section.labels)
+        area = np.pi * section.diameter_um**2
+        np.testing.assert_allclose(analysis.fibers["area_um2"], area, rtol=0.02)
+        assert len(analysis.summary["warnings"]) == 1
+
+    def test_alone_without_pixel_size(self, tmp_path: Path) -> None:
+        labels = np.kron(np.arange(4, dtype=np.uint16).reshape(2, 2), np.ones((30, 30), np.uint16))
+        tifffile.imwrite(tmp_path / "labels.tif", labels)
+        with pytest.raises(PixelSizeError, match=r"labels\.tif.*--mpp"):
+            analyze(None, fibers=tmp_path / "labels.tif")
+
+    def test_labels_keep_their_numbers(self, section: DrawnSection) -> None:
+        labels = tifffile.imread(section.labels)
+        labels[labels == 3] = 0
+        labels[labels > 0] *= 10
+        path = section.labels.with_name("renumbered.tif")
+        tifffile.imwrite(path, labels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+        fibers = analyze(section.image, fibers=path).fibers
+        assert list(fibers["label"]) == [10, 20, *range(40, 121, 10)]
+
+    def test_of_another_section(self, section: DrawnSection) -> None:
+        path = section.labels.with_name("cropped.tif")
+        labels = tifffile.imread(section.labels)[:-20]
+        tifffile.imwrite(path, labels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+        with pytest.raises(OutlineReadError, match=r"cropped\.tif"):
+            analyze(section.image, fibers=path)
+
+    def test_blank_image_is_told(self, section: DrawnSection) -> None:
+        """Outlines decide where muscle is; the image is needed for densities only."""
+        pixels = np.full((144, 192, 3), 255, np.uint8)
+        tifffile.imwrite(section.image, pixels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+        analysis = analyze(section.image, fibers=section.labels)
+        assert len(analysis.fibers) == section.n_fibers
+        (warning,) = analysis.summary["warnings"]
+        assert "No tissue was found" in warning
+        assert analysis.summary["tissue_area_um2"] is None
+
+    def test_results_are_read_back(self, section: DrawnSection, tmp_path: Path) -> None:
+        """Every form in which outlines are written measures the same again."""
+        first = analyze(section.image, fibers=section.labels)
+        folder = first.save(tmp_path / "results")
+        for name in ("fibers.tif", "fibers.geojson", "RoiSet.zip"):
+            again = analyze(section.image, fibers=folder / name)
+            np.testing.assert_array_equal(again.fibers["label"], first.fibers["label"])
+            np.testing.assert_allclose(again.fibers["area_um2"], first.fibers["area_um2"])

@@ -1,0 +1,37 @@
+import numpy as np
+
+from biopsy_ai.training.targets import make_targets
+
+
+def two_squares(gap: int) -> np.ndarray:
+    labels = np.zeros((60, 90), dtype=np.int32)
+    labels[10:50, 5:40] = 1
+    labels[10:50, 40 + gap : 80] = 2
+    return labels
+
+
+def test_distance_peaks_at_one_in_every_fiber_whatever_its_size():
+    labels = two_squares(4)
+    labels[52:58, 5:11] = 3
+    distance = make_targets(labels, 0.5)[..., 2]
+    assert [distance[labels == k].max() for k in (1, 2, 3)] == [255, 255, 255]
+    assert distance[labels == 0].max() == 0
+
+
+def test_border_lies_between_near_fibers_only():
+    near, far = (make_targets(two_squares(gap), 0.5)[..., 1] for gap in (2, 14))
+    assert near[30, 39:43].all()
+    assert not near[:, :30].any()
+    assert not far.any()
+
+
+def test_touching_fibers_are_parted_in_the_distance():
+    distance = make_targets(two_squares(0), 0.5)[..., 2]
+    assert distance[30, 39] < 40 and distance[30, 40] < 40
+    assert distance[30, 20] > 200
+
+
+def test_empty_labels():
+    targets = make_targets(np.zeros((8, 9), dtype=np.int32), 0.5)
+    assert targets.shape == (8, 9, 4)
+    assert not targets[..., :3].any() and (targets[..., 3] == 40).all()
