@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from biopsy_ai import RESEARCH_USE_ONLY, __version__
-from biopsy_ai.cli import analysis, bundled, evaluation
+from biopsy_ai.cli import analysis, bundled, evaluation, synthesis, training
 from biopsy_ai.cli.reporting import epilog
 
 app = typer.Typer(
@@ -26,6 +26,12 @@ app.command(epilog=epilog("biopsy-ai analyze slides/ --out results --mpp 0.5 --s
 )
 app.command(epilog=epilog("biopsy-ai evaluate results/section/fibers.tif truth.tif"))(
     evaluation.evaluate
+)
+app.command(epilog=epilog("biopsy-ai synthesize --preset dystrophy --stain he --n 4 --out DIR"))(
+    synthesis.synthesize
+)
+app.command(epilog=epilog("biopsy-ai train --real training.yaml --out models/mine"))(
+    training.train
 )
 app.command(epilog=epilog("biopsy-ai samples my_samples"))(bundled.samples)
 app.command(epilog=epilog("biopsy-ai models"))(bundled.models)

@@ -171,12 +171,13 @@ def subpixel_outline(outline: PixelOutline) -> np.ndarray:
         return points
     smooth = _smooth(points, _kernel(sigma))
     corners, at = _sharp_corners(points, smooth, diameter)
-    if len(corners):
-        keep = _away_from_corners(points, corners, at, reach=int(3.0 * sigma))
+    keep = _away_from_corners(points, corners, at, reach=int(3.0 * sigma))
+    if len(corners) and np.count_nonzero(keep) + len(corners) >= 3:
         order = np.argsort(np.concatenate([np.flatnonzero(keep), at + 0.5]), kind="stable")
         smooth = np.concatenate([smooth[keep], corners])[order]
     # Points nearer to the line of their neighbors than 1/2000 of the size only cost time.
-    return smooth[simplify(smooth, 5e-4 * diameter)]
+    kept = simplify(smooth, 5e-4 * diameter)
+    return smooth[kept] if len(kept) >= 3 else smooth
 
 
 def _sharp_corners(

@@ -45,7 +45,8 @@ class MapNetwork:
         """
         import torch
 
-        batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+        stack = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+        batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
         with torch.inference_mode():
             maps = self._forward(batch, context)
             if self._dtype != torch.float32 and not bool(torch.isfinite(maps).all()):

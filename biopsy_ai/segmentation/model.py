@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from biopsy_ai.segmentation.device import Device
+    from biopsy_ai.segmentation.network import FiberNet
 
 SPEC_FILE = "model.yaml"
 WEIGHTS_FILE = "weights.safetensors"
@@ -92,6 +93,18 @@ class Model:
         network = fold_normalization(network.float().eval())
         network = network.to(device.name, device.dtype)
         return network.to(memory_format=torch.channels_last)
+
+    def unfolded(self) -> FiberNet:
+        """Build the network as it was trained, in single precision and evaluation mode."""
+        import torch
+
+        from biopsy_ai.segmentation.network import FiberNet
+
+        network = FiberNet(**self.spec["architecture"])
+        network.load_state_dict(
+            {key: torch.from_numpy(array) for key, array in self._weights.items()}
+        )
+        return network.float().eval()
 
 
 def load_model(name_or_folder: str | Path) -> Model:

@@ -16,16 +16,32 @@ if TYPE_CHECKING:
 CLIP = (-0.25, 1.5)
 """Normalized values beyond these are cut off, in training and prediction alike."""
 
+_BAND_PX = 1 << 16  # values in work stay inside the processor's cache
+
 
 def normalize(image: ArrayLike, low: float, high: float) -> NDArray[np.float32]:
     """Map the range low..high of an image to 0..1, cut off at `CLIP`.
 
     The range belongs to the whole slide, never to one tile.
+
+    Parameters
+    ----------
+    image
+        (H, W, channels) in units of the file.
+    low, high
+        Intensities that become 0 and 1.
     """
+    image = np.asarray(image)
     scale = np.float32(1 / max(high - low, 1e-6))
-    scaled = np.asarray(image, np.float32) * scale
-    scaled -= np.float32(low) * scale
-    return np.clip(scaled, *CLIP, out=scaled)
+    offset = np.float32(low) * scale
+    normalized = np.empty(image.shape, np.float32)
+    rows = max(1, _BAND_PX // max(image[:1].size, 1))
+    for top in range(0, len(image), rows):
+        band = normalized[top : top + rows]
+        np.multiply(image[top : top + rows], scale, out=band, casting="unsafe")
+        band -= offset
+        np.clip(band, *CLIP, out=band)
+    return normalized
 
 
 @dataclass(frozen=True)
@@ -68,10 +84,10 @@ class PictureReader:
 
     def read(self, y: int, x: int, height: int, width: int) -> NDArray[np.float32]:
         """Read a window of the working grid as (height, width, 3), normalized."""
-        if self.channel is None:
-            return normalize(self.slide.read(y, x, height, width, self.mpp), self.low, self.high)
-        pixels = self.slide.read(y, x, height, width, self.mpp, channels=[self.channel])
-        return np.repeat(normalize(pixels, self.low, self.high), 3, axis=2)
+        channels = None if self.channel is None else [self.channel]
+        pixels = self.slide.read(y, x, height, width, self.mpp, channels=channels)
+        picture = normalize(pixels, self.low, self.high)
+        return picture if channels is None else np.repeat(picture, 3, axis=2)
 
 
 def border_channel(slide: Slide) -> int | None:

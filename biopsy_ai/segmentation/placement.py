@@ -127,20 +127,20 @@ class FiberSheet:
         y, x = fiber.y0 - origin[0], fiber.x0 - origin[1]
         part = sheet[y : y + height, x : x + width]
         inside = fiber.mask[:height, :width] > 0
-        taken = part[inside]
-        owners = taken[taken > 0]
-        if owners.size == 0:
-            part[inside] = label
+        taken = np.logical_and(part, inside)
+        if not taken.any():
+            np.copyto(part, label, where=inside)
             if inside.shape == fiber.mask.shape:
                 return fiber
             return _trimmed(fiber, inside)
+        owners = part[taken]
         owner, overlap = _most_frequent(owners)
         if self._is_continued(owner, overlap, fiber):
             free = inside & (part == 0)
             part[free] = owner
             self._extend(owner, fiber, int(free.sum()))
             return None
-        if owners.size > DOUBLE_SHARE * taken.size:
+        if owners.size > DOUBLE_SHARE * np.count_nonzero(inside):
             return None
         rest = _largest_piece(inside & (part == 0))
         part[rest] = label

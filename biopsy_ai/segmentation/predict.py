@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -88,6 +90,7 @@ def segment_fibers(
     settings = config.segmentation
     tiles = cut_tiles(shape, tissue.mask, tissue.mpp, mpp, settings.tile_px, settings.overlap_px)
     thresholds = chosen_thresholds(model.thresholds, config)
+    network = MapNetwork(model, device)
     drawer = _WindowDrawer(
         shape=shape,
         tiles=tiles,
@@ -101,16 +104,18 @@ def segment_fibers(
         if progress is not None:
             progress(STAGE, drawer.n_tiles_done + drawer.n_placed, total)
 
-    network = MapNetwork(model, device)
     workers = min(_cpu_count(), WORKERS_MAX)
     try:
         report()
-        with _threads("read", min(workers, 4)) as readers, _threads("draw", workers) as drawers:
+        with (
+            _quick_turns(),
+            _threads("read", min(workers, 4)) as readers,
+            _threads("draw", workers) as drawers,
+        ):
             for tile, maps in _predict_tiles(tiles, reader, network, readers, device.batch_px):
                 drawer.add(tile, maps, drawers)
-                drawer.place_finished()
                 report()
-            while drawer.place_next():
+            for _ in drawer.finish():
                 report()
         return Segmentation(
             labels=drawer.sheet.labels,
@@ -231,7 +236,9 @@ class _WindowDrawer:
             if n_tiles:
                 self._windows.append(window)
                 self._missing.append(n_tiles)
-        self._ready: dict[int, Future[list[WindowFiber]]] = {}
+        self._jobs: list[Future[None]] = []
+        self._drawn: dict[int, list[WindowFiber]] = {}
+        self._lock = threading.Lock()
         self.n_tiles_done = 0
         self.n_placed = 0
 
@@ -240,31 +247,29 @@ class _WindowDrawer:
         return len(self._windows)
 
     def add(self, tile: Tile, maps: FiberMaps, drawers: ThreadPoolExecutor) -> None:
-        """Store the maps of a tile and start the windows that waited for it."""
+        """Store the maps of a tile and start the windows that waited for it.
+
+        Raises what a window that was drawn meanwhile has raised.
+        """
         self.store.write(tile.y0, tile.x0, maps)
         self.n_tiles_done += 1
         for i, window in enumerate(self._windows):
             if _meet(tile, window):
                 self._missing[i] -= 1
                 if self._missing[i] == 0:
-                    self._ready[i] = drawers.submit(self._draw, window)
+                    self._jobs.append(drawers.submit(self._draw, i))
+        for job in self._jobs:
+            if job.done():
+                job.result()
 
-    def place_finished(self) -> None:
-        """Place the windows whose turn it is, as far as they are drawn."""
-        while (future := self._ready.get(self.n_placed)) is not None and future.done():
-            self.place_next()
+    def finish(self) -> Iterator[None]:
+        """Wait for the windows, one by one."""
+        for job in as_completed(self._jobs):
+            yield job.result()
 
-    def place_next(self) -> bool:
-        """Wait for the next window and place it; False when there is none."""
-        future = self._ready.pop(self.n_placed, None)
-        if future is None:
-            return False
-        self.sheet.place(future.result())
-        self.n_placed += 1
-        return True
-
-    def _draw(self, window: Window) -> list[WindowFiber]:
-        return window_fibers(
+    def _draw(self, i: int) -> None:
+        window = self._windows[i]
+        fibers = window_fibers(
             self.store.read(*window.outer),
             window,
             self._shape,
@@ -272,6 +277,11 @@ class _WindowDrawer:
             self._mpp,
             self._tissue_edge,
         )
+        with self._lock:
+            self._drawn[i] = fibers
+            while self.n_placed in self._drawn:
+                self.sheet.place(self._drawn.pop(self.n_placed))
+                self.n_placed += 1
 
 
 def _meet(tile: Tile, window: Window) -> bool:
@@ -289,6 +299,21 @@ def _threads(name: str, count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Let threads take turns more often than every 5 ms.
+
+    The network comes back to Python between any two of its layers, and would wait that long for
+    a thread that draws.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(min(usual, 5e-4))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _cpu_count() -> int:

@@ -167,7 +167,7 @@ def _draw_places(
         if 0.9 < filled < 1.1:
             break
         count = max(int(count / filled), 12)
-    angular = atrophic & (rng.random(count) < tissue.angular_share) & (kind == 0)
+    angular = atrophic & (rng.random(len(kind)) < tissue.angular_share) & (kind == 0)
     return _Places(centers, radii, kind, type1, atrophic & (kind == 0), angular)
 
 

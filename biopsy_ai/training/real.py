@@ -24,6 +24,8 @@ class TrainingImage:
     """(H, W, 3), normalised as in prediction."""
     targets: NDArray[np.uint8]
     """(H, W, 4), see `make_targets`; weight 0 where the truth is doubtful."""
+    labels: NDArray[np.int32]
+    """(H, W) fibers; none in pictures without muscle."""
     license: str
 
 
@@ -73,8 +75,9 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
         shape = slide.grid_shape(OUTLINE_MPP)
         image = PictureReader.of_slide(slide, OUTLINE_MPP).read(0, 0, *shape)
         if "labels" not in entry:
-            targets = make_targets(np.zeros(shape, dtype=np.int32), OUTLINE_MPP)
-            return TrainingImage(slide.name, image, targets, entry["license"])
+            labels = np.zeros(shape, dtype=np.int32)
+            targets = make_targets(labels, OUTLINE_MPP)
+            return TrainingImage(slide.name, image, targets, labels, entry["license"])
         source = read_label_image(entry["labels"])[0]
     rows = ((np.arange(shape[0]) + 0.5) * source.shape[0] / shape[0]).astype(int)
     cols = ((np.arange(shape[1]) + 0.5) * source.shape[1] / shape[1]).astype(int)
@@ -82,7 +85,8 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
     targets = make_targets(labels, OUTLINE_MPP)
     if channels is None:
         targets[_unlabelled_fibers(image, labels)] *= np.uint8([1, 1, 1, 0])
-    return TrainingImage(entry["image"].stem, image, targets, entry["license"])
+    labels = labels.astype(np.int32)
+    return TrainingImage(slide.name, image, targets, labels, entry["license"])
 
 
 def shrink_labels(labels: NDArray, shrink_um: float) -> NDArray:

@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from biopsy_ai.measure.outline import interior_angles, simplify, subpixel_outline, trace_outline
+from biopsy_ai.measure.shape import resample_outline
 
 
 def enclosed_area(points: np.ndarray) -> float:
@@ -45,7 +46,7 @@ def test_single_pixel_and_line_of_pixels() -> None:
     line = trace_outline(np.ones((1, 5), dtype=np.uint8))
     assert line.area_px == 5
     assert len(line.midpoints) == 12
-    assert len(subpixel_outline(line)) == 12
+    assert enclosed_area(subpixel_outline(line)) == pytest.approx(4.5, abs=0.5)
 
 
 def test_largest_part_is_traced_and_holes_are_filled() -> None:
@@ -85,7 +86,7 @@ def test_corners_of_a_square_are_restored(draw, angle: float) -> None:
 
 def test_smooth_outline_gets_no_corners(draw) -> None:
     for mask in draw.poses(draw.scaled("disc", diameter=40), 8):
-        outline = subpixel_outline(trace_outline(mask))
+        outline = resample_outline(subpixel_outline(trace_outline(mask)))
         radius = np.abs(outline - outline.mean())
         assert radius.min() > 19.3
         assert radius.max() < 20.7
@@ -104,3 +105,11 @@ def test_simplify_keeps_the_corners_of_a_dense_square() -> None:
     side = np.arange(10)
     square = np.concatenate([side, 10 + 1j * side, 10 - side + 10j, 1j * (10 - side)])
     assert simplify(square, 0.5).tolist() == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 6])
+@pytest.mark.parametrize("width", [1, 2, 7, 30, 200])
+def test_slivers_keep_a_width(height: int, width: int) -> None:
+    outline = subpixel_outline(trace_outline(np.ones((height, width), dtype=bool)))
+    assert len(outline) >= 3
+    assert enclosed_area(outline) == pytest.approx(height * width, rel=0.5)

@@ -1,0 +1,116 @@
+"""``biopsy-ai train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from biopsy_ai.cli.progress import StageBars
+from biopsy_ai.cli.reporting import Debug, command, say
+
+
+def train(
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Model folder. Example: --out models/mine"),
+    ],
+    work: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for rendered sections, checkpoints and logs; the same command goes on "
+            "from there. Example: --work runs/mine",
+        ),
+    ] = Path("runs/train"),
+    name: Annotated[
+        str, typer.Option(help="Name of the model. Example: --name mine")
+    ] = "mine",
+    real: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YAML",
+            help="List of real images: image, labels, mpp, channel, license of each. "
+            "Example: --real training.yaml",
+        ),
+    ] = None,
+    development: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YAML",
+            help="The same for images on which thresholds are tuned. "
+            "Example: --development development.yaml",
+        ),
+    ] = None,
+    outlines: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="LABELS",
+            help="Label image whose outlines some synthetic sections are laid out with; may be "
+            "repeated. Example: --outlines fibers.tif",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Model to begin from, name or folder. Example: --start muscle"),
+    ] = None,
+    sections: Annotated[
+        int, typer.Option(min=1, help="Synthetic sections to render. Example: --sections 1500")
+    ] = 1500,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Training steps. Example: --steps 6000")
+    ] = 6000,
+    batch: Annotated[int, typer.Option(min=1, help="Crops per step. Example: --batch 8")] = 8,
+    crop: Annotated[
+        int,
+        typer.Option(min=64, help="Side of a crop, pixels, a multiple of 64. Example: --crop 384"),
+    ] = 384,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that prepare crops. Example: --workers 4")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed. Example: --seed 0")] = 0,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or mps. Example: --device cuda")
+    ] = "auto",
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress. Example: --quiet")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model on synthetic sections and real images.
+
+    Renders the sections, trains, tunes the thresholds, and writes the model folder with its card.
+    Needs the extra "train".
+    """
+    with command(debug=debug), StageBars(quiet=quiet) as bars:
+        from biopsy_ai.errors import ConfigError
+
+        if crop % 64:
+            raise ConfigError(f"--crop {crop}: choose a multiple of 64")
+        try:
+            import tensorboard  # noqa: F401
+            import torchvision  # noqa: F401
+        except ImportError as error:
+            raise ConfigError(
+                f"training needs {error.name}: pip install 'biopsy-ai[train]'"
+            ) from error
+        from biopsy_ai.training import TrainConfig, train_model
+
+        config = TrainConfig(
+            steps=steps, batch=batch, crop_px=crop, workers=workers, seed=seed
+        )
+        folder = train_model(
+            out,
+            name=name,
+            work=work,
+            config=config,
+            sections=sections,
+            real=real,
+            development=development,
+            outline_files=tuple(outlines or ()),
+            start=start,
+            device=device,
+            progress=bars,
+        )
+        say(f"Model written to {folder}.")

@@ -1,0 +1,189 @@
+"""Train a model from nothing to its folder: bank, training, thresholds, measurement, card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.errors import ConfigError
+from biopsy_ai.segmentation.device import choose_device
+from biopsy_ai.segmentation.drawing import FiberMaps
+from biopsy_ai.segmentation.maps import MapNetwork
+from biopsy_ai.segmentation.model import Model, load_model, save_model
+from biopsy_ai.segmentation.network import STRIDE
+from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.tuning import TuningScore, tune_thresholds
+from biopsy_ai.training.bank import render_bank, render_training_section
+from biopsy_ai.training.card import model_card
+from biopsy_ai.training.dataset import SectionCrops, normalized_section
+from biopsy_ai.training.real import TrainingImage, load_training_image, read_training_list
+from biopsy_ai.training.trainer import TrainConfig, train_network
+
+Progress = Callable[[str, int, int], None]
+
+ARCHITECTURE: dict[str, Any] = {"stem": 32, "widths": [48, 80, 128, 160, 160], "blocks": 1}
+"""Settings of `FiberNet` for new models."""
+
+TUNING_SEED = 500_000
+"""First seed of the synthetic sections on which thresholds are tuned; banks stay below it."""
+
+
+def train_model(
+    out: str | Path,
+    *,
+    name: str,
+    work: str | Path,
+    config: TrainConfig,
+    sections: int = 1500,
+    tuning_sections: int = 24,
+    real: str | Path | None = None,
+    development: str | Path | None = None,
+    outline_files: Sequence[Path] = (),
+    start: str | Path | None = None,
+    device: str = "auto",
+    version: str = "1",
+    progress: Progress | None = None,
+) -> Path:
+    """Train a model and write its folder.
+
+    Parameters
+    ----------
+    out
+        Model folder to write.
+    work
+        Folder for the bank, checkpoints and logs; a killed run goes on from there.
+    sections
+        Synthetic sections to render for training.
+    tuning_sections
+        Further synthetic sections on which thresholds are tuned.
+    real, development
+        Lists of real images (see `read_training_list`) to train on, and to tune thresholds on.
+    outline_files
+        Label images whose outlines some synthetic sections are laid out with.
+    start
+        Model to begin from: its name or folder.
+    """
+    if sections < 1 or config.seed + sections >= TUNING_SEED:
+        raise ConfigError(f"sections={sections}: choose between 1 and {TUNING_SEED - 1}")
+    work = Path(work)
+    images = load_images(real)
+    bank = render_bank(
+        work / "bank",
+        sections,
+        seed=config.seed,
+        outline_files=tuple(outline_files),
+        workers=max(config.workers, 1),
+        progress=progress,
+    )
+    first = load_model(start) if start is not None else None
+    architecture = first.spec["architecture"] if first else ARCHITECTURE
+    crops = SectionCrops(
+        bank,
+        images,
+        crop_px=config.crop_px,
+        real_share=config.real_share,
+        empty_share=config.empty_share,
+    )
+    chosen = choose_device(device)
+    network = train_network(
+        crops,
+        work,
+        config,
+        architecture=architecture,
+        start=first.unfolded().state_dict() if first else None,
+        device=chosen.name,
+        progress=progress,
+    )
+    spec = {
+        "name": name,
+        "version": version,
+        "architecture": architecture,
+        "thresholds": InstanceThresholds(),
+        "training": asdict(config) | {"sections": sections},
+        "trained_on": [{"image": i.name, "license": i.license} for i in images],
+    }
+    save_model(out, network.cpu(), spec)
+    tune_model(out, development, sections=tuning_sections, device=device, progress=progress)
+    return Path(out)
+
+
+def load_images(path: str | Path | None) -> list[TrainingImage]:
+    """Load the images of a training list; none for None."""
+    return [load_training_image(entry) for entry in read_training_list(path)] if path else []
+
+
+def tune_model(
+    folder: str | Path,
+    development: str | Path | None,
+    *,
+    sections: int = 24,
+    device: str = "auto",
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> TuningScore:
+    """Tune the thresholds of a model on development images and unseen synthetic sections.
+
+    The folder's ``model.yaml`` and card are rewritten.
+    """
+    model = load_model(folder)
+    fields = _tuning_fields(load_images(development), sections, progress)
+    network = MapNetwork(model, choose_device(device))
+    maps, truths, ignores = [], [], []
+    for number, (image, labels, ignore) in enumerate(fields, start=1):
+        maps.append(whole_maps(network, image))
+        truths.append(labels)
+        ignores.append(ignore)
+        if progress:
+            progress("predict", number, len(fields))
+    thresholds, score = tune_thresholds(
+        maps, truths, ignores=ignores, start=model.thresholds, workers=workers, progress=progress
+    )
+    _rewrite(model, thresholds, score)
+    return score
+
+
+def _tuning_fields(
+    images: list[TrainingImage], sections: int, progress: Progress | None
+) -> list[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bool_] | None]]:
+    fields: list[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bool_] | None]] = [
+        (i.image, i.labels, i.targets[..., 3] == 0) for i in images
+    ]
+    for n in range(sections):
+        section = render_training_section(TUNING_SEED + n)
+        picture = normalized_section(section.image, np.random.default_rng(n))
+        fields.append((picture, section.labels, None))
+        if progress:
+            progress("render", n + 1, sections)
+    return fields
+
+
+def whole_maps(network: MapNetwork, image: NDArray[np.float32]) -> FiberMaps:
+    """Maps of a whole normalized picture, cut to even sides."""
+    height, width = image.shape[:2]
+    pad = [(0, -n % STRIDE) for n in (height, width)]
+    padded = np.pad(image, [*pad, (0, 0)], mode="edge")
+    maps = network.predict([padded], 0)[0]
+    rows, cols = height + height % 2, width + width % 2
+    return FiberMaps(
+        maps.foreground[:rows, :cols],
+        maps.border[: rows // 2, : cols // 2],
+        maps.distance[: rows // 2, : cols // 2],
+    )
+
+
+def _rewrite(model: Model, thresholds: InstanceThresholds, score: TuningScore) -> None:
+    spec = {k: v for k, v in model.spec.items() if k != "weights_sha256"}
+    spec["thresholds"] = thresholds
+    spec["tuning"] = {
+        "f1_50": round(score.f1[0], 4),
+        "f1_75": round(score.f1[1], 4),
+        "csa_bias_percent": round(100 * score.csa_bias, 2),
+        "working_mpp": OUTLINE_MPP,
+    }
+    save_model(model.folder, model.unfolded(), spec, card=model_card(spec))
