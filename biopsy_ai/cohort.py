@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from biopsy_ai.checksum import file_sha256
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import BiopsyError, Cancelled, ConfigError, OutlineReadError
 from biopsy_ai.pipeline import Progress, analyze, outlines_name
-from biopsy_ai.provenance import file_sha256, identity
+from biopsy_ai.provenance import identity
 from biopsy_ai.report import output_folder, write_csv
 from biopsy_ai.report.save import SUMMARY_FILE
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from biopsy_ai.segmentation import Model, Segmentation
-    from biopsy_ai.slides import Slide
+    from biopsy_ai.slides import Slide, TissueMask
 
 Progress = Callable[[str, int, int], None]
 
@@ -150,13 +150,15 @@ def _analyze(
     warnings = [] if slide is None else list(slide.warnings)
 
     with watch.stage("tissue"):
-        tissue_area_um2 = _tissue_area_um2(slide, needed=fibers is None, warnings=warnings)
+        tissue = _find_tissue(slide, needed=fibers is None, warnings=warnings)
 
     with watch.stage("segment"):
         if fibers is None:
             assert slide is not None
             model = model or load_model(config.model)
-            segmentation = segment_fibers(slide, config, model=model, progress=progress)
+            segmentation = segment_fibers(
+                slide, config, model=model, tissue=tissue, progress=progress
+            )
         else:
             model = None
             segmentation = read_outlines(
@@ -168,6 +170,7 @@ def _analyze(
     if len(segmentation.ids) == 0:
         raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
 
+    tissue_area_um2 = None if tissue is None else tissue.area_um2
     with watch.stage("measure"):
         table = measure_fibers(
             segmentation.labels,
@@ -219,19 +222,18 @@ def _check_size(slide: Slide) -> None:
         )
 
 
-def _tissue_area_um2(slide: Slide | None, *, needed: bool, warnings: list[str]) -> float | None:
+def _find_tissue(slide: Slide | None, *, needed: bool, warnings: list[str]) -> TissueMask | None:
     if slide is None:
         return None
     from biopsy_ai.slides import tissue_mask
 
     try:
-        tissue = tissue_mask(slide)
+        return tissue_mask(slide)
     except NoTissueError as error:
         if needed:
             raise
         warnings.append(f"No tissue was found, so densities per tissue area are missing ({error})")
         return None
-    return tissue.area_um2
 
 
 def _pair(mpp: float | tuple[float, float] | None) -> tuple[float, float] | None:

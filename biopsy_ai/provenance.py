@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biopsy_ai import __version__
+from biopsy_ai.checksum import file_sha256
 from biopsy_ai.config import AnalysisConfig
 
 if TYPE_CHECKING:
@@ -36,12 +37,6 @@ class Stopwatch:
         finally:
             spent = time.perf_counter() - start
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
-
-
-def file_sha256(path: str | Path) -> str:
-    """Hash a file with SHA-256; returns 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def identity(

@@ -1,4 +1,4 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests. What takes long to import is imported where it is used."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-from drawn_sections import DrawnSection, draw_section
 
-from biopsy_ai.config import OUTLINE_MPP
-from biopsy_ai.segmentation import Segmentation
+if TYPE_CHECKING:
+    from drawn_sections import DrawnSection
+
+    from biopsy_ai.segmentation import Segmentation
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -47,6 +47,8 @@ def shared() -> Path:
 @pytest.fixture
 def section(tmp_path: Path) -> DrawnSection:
     """A drawn section in a folder of its own."""
+    from drawn_sections import draw_section
+
     return draw_section(tmp_path / "slides")
 
 
@@ -61,9 +63,13 @@ def fake_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _segment_by_threshold(
-    slide: Any, config: Any, *, model: Any = None, progress: Any = None
+    slide: Any, config: Any, *, model: Any = None, tissue: Any = None, progress: Any = None
 ) -> Segmentation:
+    import numpy as np
     from scipy import ndimage
+
+    from biopsy_ai.config import OUTLINE_MPP
+    from biopsy_ai.segmentation import Segmentation
 
     image = slide.read(0, 0, *slide.grid_shape(OUTLINE_MPP), OUTLINE_MPP)
     labels, n = ndimage.label(image[..., 1] < 180, output=np.int32)

@@ -15,6 +15,7 @@ from biopsy_ai import cohort
 from biopsy_ai.cohort import Outcome, analyze_folder, analyze_many
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import Cancelled, ConfigError, OutlineReadError, OutputError, SlideReadError
+from biopsy_ai.report import write_csv
 
 pytestmark = pytest.mark.usefixtures("fake_network")
 
@@ -264,6 +265,15 @@ def test_earlier_rows_of_other_slides_stay(tmp_path: Path) -> None:
     second.write_text("damaged")
     analyze_many([second], out)
     assert list(read_cohort(out)["status"]) == ["ok", "failed"]
+
+
+def test_table_is_written_as_all_tables(three_slides: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    analyze_folder(three_slides, out)
+    first = (out / "cohort.csv").read_bytes()
+    assert b"\r" not in first
+    write_csv(tmp_path / "again.csv", pd.read_csv(out / "cohort.csv", dtype=str))
+    assert (tmp_path / "again.csv").read_bytes() == first
 
 
 def test_statistics_in_the_table(section: DrawnSection, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,37 @@ def test_saved_summary_is_the_one_in_memory(analysis: Analysis, tmp_path: Path) 
     folder = analysis.save(tmp_path / "results")
     saved = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert saved == to_json_ready(analysis.summary)
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_density_is_per_area_of_tissue(section: DrawnSection) -> None:
+    """The glass around a biopsy does not count, be it ever so near."""
+    pixels = np.pad(tifffile.imread(section.image), ((400, 400), (400, 400), (0, 0)), "edge")
+    tifffile.imwrite(section.image, pixels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+    summary = analyze(section.image).summary
+    # what is spanned by 3 x 4 circles of 20 µm, 24 µm apart
+    area = 48 * 72 + 2 * 10 * (48 + 72) + np.pi * 10**2
+    assert summary["tissue_area_um2"] == pytest.approx(area, rel=0.1)
+    density = summary["fibers"]["density"]
+    assert density["per"] == "tissue"
+    assert density["fibers_per_mm2"] == pytest.approx(12e6 / summary["tissue_area_um2"])
+
+
+def test_tissue_is_sought_once(section: DrawnSection, monkeypatch: pytest.MonkeyPatch) -> None:
+    import biopsy_ai.segmentation as room
+
+    given = []
+
+    def segment(slide: Any, config: Any, *, tissue: Any, **options: Any) -> Any:
+        given.append(tissue)
+        raise Cancelled("seen enough")
+
+    monkeypatch.setattr(room, "load_model", lambda name: None)
+    monkeypatch.setattr(room, "segment_fibers", segment)
+    with pytest.raises(Cancelled):
+        analyze(section.image)
+    (tissue,) = given
+    assert tissue.mask.any()
 
 
 @pytest.mark.usefixtures("fake_network")
@@ -174,6 +206,19 @@ class TestOutlines:
         tifffile.imwrite(path, labels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
         fibers = analyze(section.image, fibers=path).fibers
         assert list(fibers["label"]) == [10, 20, *range(40, 121, 10)]
+
+    def test_objects_that_are_no_outlines_are_told(self, section: DrawnSection) -> None:
+        ring = [[10, 10], [60, 10], [60, 60], [10, 60], [10, 10]]
+        features = [
+            {"type": "Feature", "geometry": {"type": kind, "coordinates": place}, "properties": {}}
+            for kind, place in (("Polygon", [ring]), ("Point", [30, 30]))
+        ]
+        path = section.image.with_name("reviewed.geojson")
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+        summary = analyze(section.image, fibers=path).summary
+        assert summary["fibers"]["n_fibers"] == 1
+        (warning,) = summary["warnings"]
+        assert "reviewed.geojson: 1 object" in warning
 
     def test_of_another_section(self, section: DrawnSection) -> None:
         path = section.labels.with_name("cropped.tif")

@@ -30,9 +30,7 @@ app.command(epilog=epilog("biopsy-ai evaluate results/section/fibers.tif truth.t
 app.command(epilog=epilog("biopsy-ai synthesize --preset dystrophy --stain he --n 4 --out DIR"))(
     synthesis.synthesize
 )
-app.command(epilog=epilog("biopsy-ai train --real training.yaml --out models/mine"))(
-    training.train
-)
+app.command(epilog=epilog("biopsy-ai train --real training.yaml --out models/mine"))(training.train)
 app.command(epilog=epilog("biopsy-ai samples my_samples"))(bundled.samples)
 app.command(epilog=epilog("biopsy-ai models"))(bundled.models)
 

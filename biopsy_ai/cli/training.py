@@ -24,9 +24,7 @@ def train(
             "from there. Example: --work runs/mine",
         ),
     ] = Path("runs/train"),
-    name: Annotated[
-        str, typer.Option(help="Name of the model. Example: --name mine")
-    ] = "mine",
+    name: Annotated[str, typer.Option(help="Name of the model. Example: --name mine")] = "mine",
     real: Annotated[
         Path | None,
         typer.Option(
@@ -58,9 +56,7 @@ def train(
     sections: Annotated[
         int, typer.Option(min=1, help="Synthetic sections to render. Example: --sections 1500")
     ] = 1500,
-    steps: Annotated[
-        int, typer.Option(min=1, help="Training steps. Example: --steps 6000")
-    ] = 6000,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps. Example: --steps 6000")] = 6000,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step. Example: --batch 8")] = 8,
     crop: Annotated[
         int,
@@ -97,9 +93,7 @@ def train(
             ) from error
         from biopsy_ai.training import TrainConfig, train_model
 
-        config = TrainConfig(
-            steps=steps, batch=batch, crop_px=crop, workers=workers, seed=seed
-        )
+        config = TrainConfig(steps=steps, batch=batch, crop_px=crop, workers=workers, seed=seed)
         folder = train_model(
             out,
             name=name,

@@ -106,7 +106,7 @@ def fold_normalization(network: FiberNet) -> FiberNet:
     """
     for module in network.modules():
         if isinstance(module, ConvNorm):
-            fused = torch.nn.utils.fusion.fuse_conv_bn_eval(module[0], module[1])
-            module[0] = fused
+            convolution, norm = cast(nn.Conv2d, module[0]), cast(nn.BatchNorm2d, module[1])
+            module[0] = torch.nn.utils.fusion.fuse_conv_bn_eval(convolution, norm)
             module[1] = nn.Identity()
     return network

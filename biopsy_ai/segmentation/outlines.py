@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from biopsy_ai.checksum import file_sha256
 from biopsy_ai.errors import OutlineReadError, PixelSizeError
 from biopsy_ai.report.contours import Polygon, fill_rings, from_image_xy, ring_area
 from biopsy_ai.report.imagej import read_roiset
@@ -77,7 +77,7 @@ def read_outlines(
     provenance: dict[str, object] = {
         "method": "outlines",
         "file": path.name,
-        "sha256": _sha256(path),
+        "sha256": file_sha256(path),
         "format": kind,
         "n_skipped": 0,
         "warnings": [],
@@ -198,11 +198,6 @@ def _kind_of_archive(path: Path) -> str:
         f"{path}: the archive holds neither ImageJ selections (.roi) nor GeoJSON. Save it from "
         "the ROI Manager with More > Save."
     )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_labels(

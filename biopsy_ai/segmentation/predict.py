@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from biopsy_ai.segmentation.maps import MapNetwork
     from biopsy_ai.segmentation.model import Model
     from biopsy_ai.segmentation.picture import PictureReader
-    from biopsy_ai.slides import Slide
+    from biopsy_ai.slides import Slide, TissueMask
 
 Progress = Callable[[str, int, int], None]
 
 STAGE = "segment"
 
 WORKERS_MAX = 8
-"""Threads that draw windows; each needs about 200 MB. [default]"""
+"""Threads that draw windows; each needs about 150 MB. [default]"""
 
 
 def segment_fibers(
@@ -44,6 +44,7 @@ def segment_fibers(
     config: AnalysisConfig,
     *,
     model: Model | None = None,
+    tissue: TissueMask | None = None,
     progress: Progress | None = None,
 ) -> Segmentation:
     """Outline the fibers of a slide with the network.
@@ -59,6 +60,8 @@ def segment_fibers(
         Of which ``segmentation``, ``model`` and ``device`` are used.
     model
         A loaded model, instead of ``config.model``.
+    tissue
+        Where the slide holds tissue, if that is known already.
     progress
         Called as ``progress("segment", done, total)`` after every tile of the network and every
         window of the instance step. An exception that it raises stops everything.
@@ -84,7 +87,7 @@ def segment_fibers(
     model = model or load_model(config.model)
     device = choose_device(config.device)
     mpp = model.working_mpp
-    tissue = tissue_mask(slide)
+    tissue = tissue_mask(slide) if tissue is None else tissue
     reader = PictureReader.of_slide(slide, mpp, tissue)
     shape = slide.grid_shape(mpp)
     settings = config.segmentation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import operator
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from biopsy_ai.checksum import file_sha256
 from biopsy_ai.errors import ChannelError, SlideReadError
 from biopsy_ai.slides.color import white_level
 from biopsy_ai.slides.formats import WHOLE_SLIDE_SUFFIXES, not_an_image, slide_name, sniff
@@ -244,8 +244,7 @@ class Slide:
                     names = ("zarr.json", ".zattrs", ".zgroup")
                     file = next(file / name for name in names if (file / name).is_file())
                 try:
-                    with file.open("rb") as stream:
-                        self._sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+                    self._sha256 = file_sha256(file)
                 except OSError as error:
                     raise SlideReadError(
                         f"{file}: the file cannot be read ({error.strerror})."

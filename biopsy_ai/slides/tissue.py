@@ -29,6 +29,10 @@ GLASS_RADIUS_UM = 60.0
 """Glass is what a disc of this radius fits into; cracks and fat cells stay tissue. [default]"""
 FIBER_RADIUS_UM = 60.0
 """Dark holes up to twice this wide are the inside of fibers (fluorescence). [default]"""
+BLUR_UM = 8.0
+"""Blur that takes away noise and leaves whatever could be tissue. [default]"""
+SHARP_UM = 3.0
+"""Blur for the area of the tissue (fluorescence). [default]"""
 SPECK_UM2 = 500.0
 """Smaller objects are dirt. [default]"""
 _WHITE_SATURATION = 0.2
@@ -43,17 +47,17 @@ class TissueMask:
     Attributes
     ----------
     mask
-        (rows, columns) bool on the grid ``slide.grid_shape(mpp)``.
+        (rows, columns) bool on the grid ``slide.grid_shape(mpp)``; reaches `MARGIN_UM` beyond the
+        tissue, so that no fiber at its edge is missed.
     mpp
         µm per pixel of the mask, both axes.
+    area_um2
+        Area of the tissue itself, without that margin.
     """
 
     mask: NDArray[np.bool_]
     mpp: float
-
-    @property
-    def area_um2(self) -> float:
-        return float(self.mask.sum()) * self.mpp**2
+    area_um2: float
 
 
 def tissue_mask(slide: Slide) -> TissueMask:
@@ -72,15 +76,15 @@ def tissue_mask(slide: Slide) -> TissueMask:
     image, mpp = slide.thumbnail(THUMBNAIL_MPP)
     white = white_level(slide.dtype)
     if is_dark_background(image, slide.is_rgb, white):
-        mask = _fluorescent(image, mpp, slide.dtype.kind != "f")
+        mask, tissue = _fluorescent(image, mpp, slide.dtype.kind != "f")
     else:
-        mask = _bright_field(image, mpp, white)
-    if mask is None or not mask.any():
+        mask = tissue = _bright_field(image, mpp, white)
+    if not mask.any():
         raise NoTissueError(
             f"{slide.path}: the image is blank, no tissue was found. Check that it is the right "
             "image, and for fluorescence that its channels hold signal."
         )
-    return TissueMask(_dilate(mask, MARGIN_UM / mpp), mpp)
+    return TissueMask(_dilate(mask, MARGIN_UM / mpp), mpp, float(tissue.sum()) * mpp**2)
 
 
 def is_dark_background(image: NDArray[np.float32], is_rgb: bool, white: float) -> bool:
@@ -108,13 +112,13 @@ def is_dark_background(image: NDArray[np.float32], is_rgb: bool, white: float) -
     return bool(middle - low < 0.5 * (high - low) or high <= low)
 
 
-def _bright_field(image: NDArray[np.float32], mpp: float, white: float) -> NDArray[np.bool_] | None:
+def _bright_field(image: NDArray[np.float32], mpp: float, white: float) -> NDArray[np.bool_]:
     import cv2
 
     planes = _planes(image)
     blurred = [_smooth(plane, mpp) for plane in planes]
     if all(np.ptp(plane) <= max(_CONTRAST * plane.max(), white / 400) for plane in blurred):
-        return None
+        return np.zeros(image.shape[:2], bool)
     whites = [float(np.percentile(plane, 99)) for plane in planes]
     if min(whites) < (1 - _WHITE_SATURATION) * max(whites):
         return np.ones(image.shape[:2], bool)
@@ -131,8 +135,10 @@ def _bright_field(image: NDArray[np.float32], mpp: float, white: float) -> NDArr
 
 def _fluorescent(
     image: NDArray[np.float32], mpp: float, is_integer: bool
-) -> NDArray[np.bool_] | None:
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Find the tissue, and again where its signal is, as blur carries that beyond the tissue."""
     mask = np.zeros(image.shape[:2], bool)
+    sharp = mask.copy()
     for plane in _planes(image):
         smooth = _smooth(plane, mpp)
         ground, middle, high, dim = np.percentile(smooth, (0.5, 50, 99.5, 30))
@@ -140,8 +146,14 @@ def _fluorescent(
             continue  # nothing was stained or recorded in this channel
         dark = smooth <= dim
         noise = 1.4826 * float(np.median(np.abs(plane[dark] - smooth[dark])))
-        mask |= smooth > ground + max(_SIGNAL_FRACTION * (high - ground), noise)
-    return _close(_without_specks(mask, mpp), FIBER_RADIUS_UM / mpp)
+        signal = _SIGNAL_FRACTION * (high - ground)
+        mask |= smooth > ground + max(signal, noise)
+        noise *= BLUR_UM / SHARP_UM  # what is averaged over less is noisier
+        sharp |= _smooth(plane, mpp, SHARP_UM) > ground + max(signal, noise)
+    mask = _without_specks(mask, mpp)
+    wide = _close(mask, FIBER_RADIUS_UM / mpp)
+    tight = _close(sharp & mask, FIBER_RADIUS_UM / mpp) & wide
+    return wide, tight if tight.any() else wide
 
 
 def _planes(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -149,11 +161,12 @@ def _planes(image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return [np.ascontiguousarray(plane) for plane in np.moveaxis(image, 2, 0)]
 
 
-def _smooth(plane: NDArray[np.float32], mpp: float) -> NDArray[np.float32]:
-    """Blur by 8 µm, which takes away noise and leaves whatever could be tissue."""
+def _smooth(
+    plane: NDArray[np.float32], mpp: float, blur_um: float = BLUR_UM
+) -> NDArray[np.float32]:
     import cv2
 
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), max(8.0 / mpp, 0.5)))
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), max(blur_um / mpp, 0.5)))
 
 
 def _without_specks(mask: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:

@@ -92,9 +92,10 @@ def _between(
         spots = np.argwhere(where)
         if not len(spots):
             continue
-        count = (
-            int(len(spots) * mpp**2 / rng.uniform(50, 110)) if kind == 3 else rng.poisson(per_mm2 * area * where.mean() * 2.5)
-        )
+        if kind == 3:
+            count = int(len(spots) * mpp**2 / rng.uniform(50, 110))
+        else:
+            count = rng.poisson(per_mm2 * area * where.mean() * 2.5)
         chosen = spots[rng.integers(0, len(spots), min(count, 4000))]
         for y, x in (chosen + 0.5) * mpp:
             thin = kind == 2 and rng.random() < 0.7

@@ -17,7 +17,8 @@ def _band(
     angle = float(rng.uniform(0, np.pi))
     across = grid_y * np.cos(angle) + grid_x * np.sin(angle)
     across += smooth_noise(rng, shape, max(shape) / 3) * wave * max(shape)
-    middle = float(rng.uniform(np.quantile(across[::16, ::16], 0.1), np.quantile(across[::16, ::16], 0.9)))
+    low, high = (np.quantile(across[::16, ::16], share) for share in (0.1, 0.9))
+    middle = float(rng.uniform(low, high))
     return np.abs(across - middle) < width_px / 2
 
 
@@ -90,9 +91,7 @@ def _resolve(image: Float32, imaging: ImagingParams, mpp: float) -> Float32:
     return image
 
 
-def _dust(
-    image: Float32, imaging: ImagingParams, mpp: float, rng: np.random.Generator
-) -> Float32:
+def _dust(image: Float32, imaging: ImagingParams, mpp: float, rng: np.random.Generator) -> Float32:
     import cv2
 
     for _ in range(imaging.dust):
@@ -100,8 +99,15 @@ def _dust(
         radius = max(int(rng.uniform(1, 9) / mpp), 1)
         shade = float(rng.uniform(0.05, 0.5))
         cv2.ellipse(
-            image, (x, y), (radius, max(radius // int(rng.integers(1, 4)), 1)),
-            float(rng.uniform(0, 180)), 0, 360, (shade, shade, shade), -1, cv2.LINE_AA,
+            image,
+            (x, y),
+            (radius, max(radius // int(rng.integers(1, 4)), 1)),
+            float(rng.uniform(0, 180)),
+            0,
+            360,
+            (shade, shade, shade),
+            -1,
+            cv2.LINE_AA,
         )
     return image
 
@@ -112,6 +118,5 @@ def _jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     if quality >= 97:
         return image
     ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not ok:
-        return image
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if ok else None
+    return image if decoded is None else np.ascontiguousarray(decoded[..., ::-1])

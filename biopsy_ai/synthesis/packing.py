@@ -16,9 +16,7 @@ from scipy.spatial import ConvexHull, cKDTree
 Float = NDArray[np.float64]
 
 
-def relax_circles(
-    centers: Float, radii: Float, box: tuple[float, float], steps: int = 40
-) -> Float:
+def relax_circles(centers: Float, radii: Float, box: tuple[float, float], steps: int = 40) -> Float:
     """Push overlapping circles apart inside a periodic box, so that large ones get their room.
 
     Parameters
@@ -92,7 +90,5 @@ def power_cells(
         index = np.asarray(found)
         spokes = corners[index] - corners[index].mean(0)
         cells.append(index[np.argsort(np.arctan2(spokes[:, 0], spokes[:, 1]))])
-    shared = {
-        (min(ts), max(ts)): pair for pair, ts in sides.items() if len(ts) == 2
-    }
+    shared = {(min(ts), max(ts)): pair for pair, ts in sides.items() if len(ts) == 2}
     return cells, corners, shared

@@ -144,7 +144,9 @@ def preset(name: str) -> TissueParams:
     values = _preset_values()
     if name not in values:
         raise ConfigError(f"preset {name!r}: choose one of {', '.join(values)}")
-    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in values[name].items()}
+    chosen: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in values[name].items()
+    }
     known = {f.name for f in fields(TissueParams)}
     if unknown := set(chosen) - known:
         raise ConfigError(f"presets.yaml: {name} has unknown settings {sorted(unknown)}")
@@ -199,12 +201,13 @@ def random_tissue(rng: np.random.Generator) -> TissueParams:
     """Draw tissue parameters over, and somewhat beyond, the range of the presets (training)."""
     start = preset(str(rng.choice(preset_names())))
     scale = float(np.exp(rng.normal(-0.12, 0.33)))
+    type1, type2 = (float(np.clip(d * scale, 14, 110)) for d in start.diameter_um)
 
     def share(value: float, spread: float) -> float:
         return float(np.clip(value * np.exp(rng.normal(0, 0.5)) + rng.exponential(spread), 0, 0.6))
 
     return TissueParams(
-        diameter_um=tuple(float(np.clip(d * scale, 14, 110)) for d in start.diameter_um),
+        diameter_um=(type1, type2),
         diameter_cv=float(np.clip(start.diameter_cv * np.exp(rng.normal(0, 0.3)), 0.08, 0.6)),
         type1_share=float(rng.uniform(0.2, 0.8)),
         grouping=float(rng.choice([0.0, rng.uniform(0, 1)])),

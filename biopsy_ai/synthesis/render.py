@@ -211,7 +211,8 @@ def stain_fluorescence(
     sheath = float(rng.uniform(0.5, 1.6))
     middle = float(rng.uniform(0.3, 1.0))
     membrane = np.exp(-0.5 * ((outside - middle) / sheath) ** 2)
-    membrane[layers.labels > 0] = np.exp(-0.5 * ((inside[layers.labels > 0] + middle) / sheath) ** 2)
+    fiber = layers.labels > 0
+    membrane[fiber] = np.exp(-0.5 * ((inside[fiber] + middle) / sheath) ** 2)
     bright = np.clip(1 + 0.25 * patchy + 0.1 * fine, 0.15, 2.0)
     image = membrane * bright
     stroma = float(rng.choice([0.0, 0.03, rng.uniform(0.05, 0.9)]))
@@ -230,7 +231,7 @@ def stain_fluorescence(
     image[layers.infiltrate] += 0.3 * np.clip(fine[layers.infiltrate], 0, 2)
     if (layers.fat > 0).any():
         rim = np.zeros((*shape, 1), dtype=np.float32)
-        _draw_fat(rim, layers, np.float32([1.0]), mpp, rng)
+        _draw_fat(rim, layers, np.ones(1, dtype=np.float32), mpp, rng)
         image = np.where(layers.fat > 0, rim[..., 0] * vessel * 0.7, image)
     count = len(geometry.fibers)
     glow = rng.gamma(2.0, float(rng.uniform(0.005, 0.06)), count + 1).astype(np.float32)

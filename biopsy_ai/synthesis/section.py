@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.synthesis.cells import KINDS, Nuclei, draw_nuclei, freezing_holes, place_nuclei
-from biopsy_ai.synthesis.geometry import Geometry, build_geometry
+from biopsy_ai.synthesis.geometry import Geometry
 from biopsy_ai.synthesis.imaging import fold_factor, scan_bright_field, scan_fluorescence, tears
+from biopsy_ai.synthesis.layout import build_geometry
 from biopsy_ai.synthesis.parameters import SectionParams
 from biopsy_ai.synthesis.raster import Layers, rasterize
 from biopsy_ai.synthesis.render import stain_bright_field, stain_fluorescence

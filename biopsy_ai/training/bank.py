@@ -80,7 +80,8 @@ def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> 
     size = (FIELD_UM, FIELD_UM)
     geometry = None
     if outline_files and rng.random() < _REAL_OUTLINES:
-        outlines, diameter = read_real_outlines(outline_files[int(rng.integers(len(outline_files)))])
+        chosen = outline_files[int(rng.integers(len(outline_files)))]
+        outlines, diameter = read_real_outlines(chosen)
         scale = float(rng.uniform(25, 70)) / diameter
         middle = outlines[int(rng.integers(len(outlines)))].mean(0) * scale
         corner = middle - FIELD_UM / 2

@@ -33,7 +33,8 @@ def model_card(spec: Mapping[str, Any]) -> str:
         "(`biopsy_ai.synthesis`; every preset and stain)",
         *(f"- {item['image']} ({item['license']})" for item in spec.get("trained_on", [])),
         "",
-        "Licenses: " + (", ".join(f"{k} ({n})" for k, n in licenses.items()) or "none needed")
+        "Licenses: "
+        + (", ".join(f"{k} ({n})" for k, n in licenses.items()) or "none needed")
         + ".",
         "",
         f"{training.get('steps', '?')} steps of {training.get('batch', '?')} crops of "

@@ -111,9 +111,7 @@ def color_augmentation() -> torch.nn.Module:
     """Play of stain color, as torchvision transforms."""
     from torchvision.transforms import v2
 
-    return v2.Compose(
-        [v2.ColorJitter(brightness=0.15, contrast=0.2, saturation=0.35, hue=0.06)]
-    )
+    return v2.Compose([v2.ColorJitter(brightness=0.15, contrast=0.2, saturation=0.35, hue=0.06)])
 
 
 def random_window(
@@ -131,9 +129,7 @@ def random_window(
     angle = np.deg2rad(turn)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     reach = crop_px / scale / 2
-    center = [
-        float(rng.uniform(min(reach, n / 2), max(n - reach, n / 2))) for n in (width, height)
-    ]
+    center = [float(rng.uniform(min(reach, n / 2), max(n - reach, n / 2))) for n in (width, height)]
     c, s = np.cos(angle) / scale, np.sin(angle) / scale
     matrix = np.array([[c * mirror, -s, 0.0], [s * mirror, c, 0.0]])
     half = (crop_px - 1) / 2

@@ -84,7 +84,7 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
     labels = shrink_labels(source[rows[:, None], cols], float(entry.get("shrink_um", 0)))
     targets = make_targets(labels, OUTLINE_MPP)
     if channels is None:
-        targets[_unlabelled_fibers(image, labels)] *= np.uint8([1, 1, 1, 0])
+        targets[_unlabelled_fibers(image, labels)] *= np.array([1, 1, 1, 0], dtype=np.uint8)
     labels = labels.astype(np.int32)
     return TrainingImage(slide.name, image, targets, labels, entry["license"])
 

@@ -83,7 +83,7 @@ def train_network(
     network = FiberNet(**(architecture or {}))  # type: ignore[arg-type]
     if start is not None:
         network.load_state_dict(start)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     average = deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay

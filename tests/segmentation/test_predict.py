@@ -122,6 +122,15 @@ def test_tiles_without_tissue_are_skipped(maps: Maps, monkeypatch: pytest.Monkey
     assert found.labels[400:].max() == 0
 
 
+def test_known_tissue_is_not_sought_again(maps: Maps, monkeypatch: pytest.MonkeyPatch) -> None:
+    slide = MapSlide(maps)
+    tissue = whole_tissue(slide)
+    tissue.mask[40:] = False
+    monkeypatch.setattr(biopsy_ai.slides, "tissue_mask", None)
+    found = segment_fibers(slide, config(512), model=MapModel(), tissue=tissue)
+    assert 0 < found.boxes[:, 2].max() <= 512
+
+
 def test_progress_counts_up_to_the_total(maps: Maps) -> None:
     calls: list[tuple[str, int, int]] = []
     segment_fibers(

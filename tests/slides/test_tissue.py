@@ -47,6 +47,13 @@ def bright(stain, noise=3.0):
     return np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
 
 
+def fluorescent():
+    """Draw the same section with bright borders on black."""
+    border = np.full((700, 600), 100.0)
+    border[BOX] += 900 * fibers(300, 250)
+    return (border + np.random.default_rng(0).normal(0, 8, border.shape)).clip(0).astype(np.uint16)
+
+
 @pytest.mark.parametrize(
     "stain", [(0.15, 0.5, 0.3), (0.12, 0.12, 0.12), (0.5, 0.5, 0.25)], ids=["he", "pale", "nadh"]
 )
@@ -80,11 +87,8 @@ def test_small_biopsies_and_cracks(tmp_path):
 
 @pytest.mark.parametrize("kind", ["one", "four", "rgb"])
 def test_fluorescence(tmp_path, kind):
-    rng = np.random.default_rng(0)
-    border = np.full((700, 600), 100.0)
-    border[BOX] += 900 * fibers(300, 250)
-    border = (border + rng.normal(0, 8, border.shape)).clip(0).astype(np.uint16)
-    empty = rng.normal(100, 8, border.shape).astype(np.uint16)
+    border = fluorescent()
+    empty = np.random.default_rng(1).normal(100, 8, border.shape).astype(np.uint16)
     if kind == "one":
         mask = mask_of(tmp_path, border)
     elif kind == "four":
@@ -99,6 +103,24 @@ def test_fluorescence(tmp_path, kind):
     assert mask[BOX].all()
     near = ndimage.binary_dilation(inside(mask.shape, BOX), iterations=40)
     assert not mask[~near].any()
+
+
+@pytest.mark.parametrize("kind", ["bright", "fluorescent"])
+@pytest.mark.parametrize("side_um", [500, 100])
+def test_area_is_without_the_margin(tmp_path, kind, side_um):
+    """Densities are per area of tissue, and 30 µm more on each side would halve small ones."""
+    side = round(side_um / MPP)
+    here = inside((700, 600), np.s_[200 : 200 + side, 150 : 150 + side])
+    if kind == "bright":
+        image = np.where(here[..., None], bright((0.15, 0.5, 0.3)), np.uint8(239))
+        tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    else:
+        empty = np.random.default_rng(1).normal(100, 8, here.shape).astype(np.uint16)
+        tifffile.imwrite(tmp_path / "a.tif", np.where(here, fluorescent(), empty))
+    with open_slide(tmp_path / "a.tif", mpp=MPP) as slide:
+        tissue = tissue_mask(slide)
+    assert tissue.area_um2 == pytest.approx(side_um**2, rel=0.1)
+    assert tissue.mask.sum() * tissue.mpp**2 > 1.1 * tissue.area_um2
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])

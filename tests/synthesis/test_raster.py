@@ -24,6 +24,7 @@ def test_disc_has_its_area_at_any_pixel_size(mpp):
 def test_outline_beyond_the_field_is_cut():
     mask = np.zeros((5, 5), dtype=np.uint8)
     fill_polygon(mask, np.array([[-4.0, -4], [-4, 2], [20, 2], [20, -4]]), 1.0, 1)
-    assert mask[:, :2].all() and not mask[:, 2:].any()
+    assert mask[:, :2].all()
+    assert not mask[:, 2:].any()
     fill_polygon(mask, np.array([[50.0, 50], [50, 60], [60, 60]]), 1.0, 7)
     assert mask.max() == 1

@@ -26,12 +26,14 @@ def test_every_stain_gives_a_picture_with_contrast(stain):
     section = make(stain=stain)
     assert section.image.shape[:2] == section.labels.shape == (400, 440)
     assert section.image.ndim == (2 if stain == "if" else 3)
-    assert section.image.std() > 0.02 * np.iinfo(section.image.dtype).max * (0.2 if stain == "if" else 1)
+    least = 0.004 if stain == "if" else 0.02
+    assert section.image.std() > least * np.iinfo(section.image.dtype).max
 
 
 def test_same_seed_gives_the_same_section_and_another_seed_another():
     first, again, other = make(seed=5), make(seed=5), make(seed=6)
-    assert (first.image == again.image).all() and (first.labels == again.labels).all()
+    assert (first.image == again.image).all()
+    assert (first.labels == again.labels).all()
     assert (first.labels != other.labels).any()
 
 

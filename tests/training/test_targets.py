@@ -27,11 +27,13 @@ def test_border_lies_between_near_fibers_only():
 
 def test_touching_fibers_are_parted_in_the_distance():
     distance = make_targets(two_squares(0), 0.5)[..., 2]
-    assert distance[30, 39] < 40 and distance[30, 40] < 40
+    assert distance[30, 39] < 40
+    assert distance[30, 40] < 40
     assert distance[30, 20] > 200
 
 
 def test_empty_labels():
     targets = make_targets(np.zeros((8, 9), dtype=np.int32), 0.5)
     assert targets.shape == (8, 9, 4)
-    assert not targets[..., :3].any() and (targets[..., 3] == 40).all()
+    assert not targets[..., :3].any()
+    assert (targets[..., 3] == 40).all()

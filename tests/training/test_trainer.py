@@ -52,7 +52,8 @@ def test_learning_rate_rises_then_falls():
     config = settings(steps=100, warmup=10)
     rates = [learning_rate(step, config) for step in range(100)]
     assert rates[9] == max(rates) == config.learning_rate
-    assert rates[0] < rates[5] and rates[99] < 0.02 * config.learning_rate
+    assert rates[0] < rates[5]
+    assert rates[99] < 0.02 * config.learning_rate
 
 
 def test_windows_turn_picture_and_truth_alike():
