@@ -12,9 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import tifffile
+import yaml
+
+from biopsy_ai.config import OUTLINE_MPP
 
 DATA = Path("../shared/data")
 """Where the images lie unless ``--data`` says otherwise."""
+
+LISTS = Path(__file__).resolve().parents[1] / "models" / "muscle"
+"""Holds the lists of the images that the model was trained and tuned on."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Section:
         Number of the channel that shows the fiber border; None for bright field.
     use
         ``train`` or ``development``.
+    shrink_um
+        How far the published labels reach beyond the inner edge of the membrane, µm.
     """
 
     name: str
@@ -44,14 +52,24 @@ class Section:
     stain: str
     border_channel: int | None
     use: str
+    shrink_um: float = 0.0
 
     def image(self) -> npt.NDArray[Any]:
         """Read the pixels, shape (H, W, C)."""
         return read_pixels(self.path)
 
     def truth(self) -> npt.NDArray[np.int32]:
-        """Read the true labels, shape (H, W)."""
+        """Read the true labels as published, shape (H, W)."""
         return tifffile.imread(self.truth_path).astype(np.int32)
+
+    def converted_truth(self) -> npt.NDArray[np.int32]:
+        """Draw the true labels back to the inner edge of the membrane, pixels of `OUTLINE_MPP`."""
+        from biopsy_ai.evaluation.grids import to_grid
+        from biopsy_ai.training.real import shrink_labels
+
+        labels, step = self.truth(), OUTLINE_MPP / self.mpp
+        shape = tuple(max(1, round(side / step)) for side in labels.shape)
+        return shrink_labels(to_grid(labels, shape, (step, step)), self.shrink_um)
 
     def channels(self) -> dict[str, int]:
         """Return the named channels for `AnalysisConfig.channels`."""
@@ -81,6 +99,7 @@ def labeled_sections(data: Path) -> list[Section]:
 
 
 def _sections(data: Path, manifest: pd.DataFrame) -> Iterator[Section]:
+    shrink_um = _shrink_um()
     for row in manifest.to_dict("records"):
         path, truth = data / row["file"], data / row["labels"]
         try:
@@ -102,7 +121,17 @@ def _sections(data: Path, manifest: pd.DataFrame) -> Iterator[Section]:
             stain="if" if row["stain"].startswith("IF") else "he",
             border_channel=int(border.group(1)) if border else None,
             use=use,
+            shrink_um=shrink_um.get(row["file"], 0.0),
         )
+
+
+def _shrink_um() -> dict[str, float]:
+    """What training takes off the labels of each image, µm, by its path in the data folder."""
+    found: dict[str, float] = {}
+    for name in ("training.yaml", "development.yaml"):
+        for entry in yaml.safe_load((LISTS / name).read_text(encoding="utf-8")):
+            found[entry["image"]] = float(entry.get("shrink_um", 0.0))
+    return found
 
 
 def _use(text: str, stem: str) -> str | None:

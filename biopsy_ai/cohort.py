@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from biopsy_ai.checksum import file_sha256
 from biopsy_ai.config import AnalysisConfig
-from biopsy_ai.errors import BiopsyError, Cancelled, ConfigError, OutlineReadError
-from biopsy_ai.pipeline import Progress, analyze, outlines_name
+from biopsy_ai.errors import (
+    BiopsyError,
+    Cancelled,
+    ConfigError,
+    OutlineReadError,
+    SlideReadError,
+)
+from biopsy_ai.pipeline import analyze, open_hashed, outlines_name
+from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import identity
 from biopsy_ai.report import output_folder, write_csv
-from biopsy_ai.report.save import SUMMARY_FILE
+from biopsy_ai.report.save import SUMMARY_FILE, is_complete
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +102,7 @@ def analyze_many(
     """Analyze slides one after the other and write ``out/<slide name>/`` and ``out/cohort.csv``.
 
     A slide that cannot be analyzed is recorded with the reason and does not stop the others.
-    A slide whose results are already there, made from the same image with the same settings,
+    A slide whose results are all there, made from the same image with the same settings,
     weights and version, is skipped.
 
     Parameters
@@ -222,22 +229,21 @@ class _Run:
         return Outcome(**{**vars(outcome), "seconds": seconds})
 
     def _analyze(self, source: Path, path: Path | None) -> Outcome:
-        from biopsy_ai.slides import open_slide
-
         with ExitStack() as stack:
             slide: Slide | None = None
             if path is not None:
-                config = self.config
-                slide = open_slide(path, mpp=config.mpp, channels=config.channels)
-                stack.enter_context(slide)
+                _refuse_folder(path)
+                slide = stack.enter_context(open_hashed(path, self.config, self.progress))
             decisive = self._identity(slide)
             name = outlines_name(source) if slide is None else slide.name
             folder = self._folder(name, source, decisive)
             found = _read_summary(folder)
-            if not self.overwrite and _agrees(found, decisive):
+            if not self.overwrite and _agrees(found, decisive) and is_complete(folder, found):
                 return Outcome(source, "skipped", folder, found, "same result already there")
-            analysis = analyze(
-                slide, self.config, fibers=self.fibers, model=self.model, progress=self.progress
+            analysis = stack.enter_context(
+                analyze(
+                    slide, self.config, fibers=self.fibers, model=self.model, progress=self.progress
+                )
             )
             analysis.save(folder, progress=self.progress)
             return Outcome(source, "ok", folder, analysis.summary)
@@ -268,6 +274,18 @@ def _distinct(slides: Sequence[str | Path]) -> list[Path]:
     for slide in slides:
         paths.setdefault(Path(slide).resolve(), Path(slide))
     return list(paths.values())
+
+
+def _refuse_folder(path: Path) -> None:
+    """Tell what keeps a folder from being a slide, or from holding any."""
+    from biopsy_ai.slides import find_slides
+
+    try:
+        if path.is_dir():
+            find_slides(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SlideReadError(f"{path}: cannot be read ({reason}).") from error
 
 
 def _hash_outlines(path: Path) -> str:

@@ -44,9 +44,10 @@ class _Section(BaseModel):
 class SegmentationConfig(_Section):
     """How fibers are outlined. ``None`` takes the value tuned for, and stored with, the model."""
 
-    tile_px: Annotated[int, Field(ge=128, le=8192)] = 1024
-    """Side of the core of a network tile, pixels. Changes speed and memory, not the fibers."""
-    overlap_px: Annotated[int, Field(ge=0, le=512)] = 64
+    tile_px: Annotated[int, Field(ge=512, le=8192, multiple_of=512)] = 2048
+    """Side of the core of a network tile, pixels, a multiple of 512. Changes speed and memory, not
+    the fibers."""
+    overlap_px: Annotated[int, Field(ge=0, le=512)] = 128
     """Context that a tile reads beyond its core on each side, pixels."""
     foreground_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     min_area_um2: Annotated[float, Field(ge=0)] | None = None
@@ -70,7 +71,8 @@ class AnalysisConfig(_Section):
     mpp
         Pixel size in µm, one number or (y, x). ``None`` takes it from the file.
     stain
-        One of `STAINS`.
+        One of `STAINS`; recorded with the result. The outlines do not depend on it, except that
+        ``if`` asks for the border channel.
     channels
         Channel number by name, for immunofluorescence. ``border`` names the channel that shows
         the fiber border.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.config import MPP_COARSE, AnalysisConfig
 from biopsy_ai.errors import ConfigError, NoTissueError, SlideReadError
+from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import Stopwatch, describe
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from biopsy_ai.segmentation import Model, Segmentation
     from biopsy_ai.slides import Slide, TissueMask
-
-Progress = Callable[[str, int, int], None]
 
 MIN_SIDE_PX = 64
 """Images with a shorter side are refused: not one whole fiber fits in. [default]"""
@@ -31,7 +30,7 @@ WHAT_TO_CHECK = (
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What the analysis of one section found.
+    """What the analysis of one section found. Close it, or use it in a ``with`` statement.
 
     Attributes
     ----------
@@ -46,7 +45,7 @@ class Analysis:
     config
         The settings.
     slide
-        The slide, still open; ``None`` where only outlines were measured.
+        The slide, open until `close`; ``None`` where only outlines were measured.
     """
 
     name: str
@@ -55,6 +54,23 @@ class Analysis:
     summary: dict[str, Any]
     config: AnalysisConfig
     slide: Slide | None = None
+    _opened_here: bool = field(default=False, repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the slide that `analyze` opened; one that was given open stays open."""
+        if self._opened_here and self.slide is not None:
+            self.slide.close()
 
     @property
     def labels(self) -> Any:
@@ -98,7 +114,8 @@ def analyze(
     model
         A loaded model, to spare loading ``config.model`` again for each of many slides.
     progress
-        Called as ``progress(stage, done, total)``. It may raise `Cancelled` to stop.
+        Called as ``progress(stage, done, total)`` for the stages ``"open"``, ``"tissue"``,
+        ``"segment"`` and ``"measure"``. It may raise `Cancelled` to stop.
 
     Raises
     ------
@@ -112,24 +129,48 @@ def analyze(
     Examples
     --------
     >>> import biopsy_ai
-    >>> analysis = biopsy_ai.analyze("section.tif")  # doctest: +SKIP
+    >>> with biopsy_ai.analyze("section.tif") as analysis:  # doctest: +SKIP
+    ...     analysis.save("results/section")
     >>> analysis.fibers["min_feret_um"].median()  # doctest: +SKIP
-    >>> analysis.save("results/section")  # doctest: +SKIP
     """
     config = config or AnalysisConfig()
-    if slide is None or not isinstance(slide, str | Path):
-        return _analyze(slide, config, fibers, model, progress, Stopwatch())
-
-    from biopsy_ai.slides import open_slide
-
     watch = Stopwatch()
+    if slide is None or not isinstance(slide, str | Path):
+        return _analyze(slide, config, fibers, model, progress, watch, opened_here=False)
     with watch.stage("open"):
-        opened = open_slide(slide, mpp=config.mpp, channels=config.channels)
+        opened = open_hashed(slide, config, progress)
     try:
-        return _analyze(opened, config, fibers, model, progress, watch)
+        return _analyze(opened, config, fibers, model, progress, watch, opened_here=True)
     except BaseException:
         opened.close()
         raise
+
+
+def open_hashed(path: str | Path, config: AnalysisConfig, progress: Progress | None) -> Slide:
+    """Open a slide and hash its file, which takes long where it is large: the stage ``"open"``.
+
+    Raises
+    ------
+    SlideReadError, PixelSizeError, ChannelError
+        If the slide cannot be used.
+    """
+    from biopsy_ai.slides import open_slide
+
+    _tell(progress, "open", 0, 2)
+    slide = open_slide(path, mpp=config.mpp, channels=config.channels)
+    try:
+        _tell(progress, "open", 1, 2)
+        slide.sha256()
+        _tell(progress, "open", 2, 2)
+    except BaseException:
+        slide.close()
+        raise
+    return slide
+
+
+def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
+    if progress is not None:
+        progress(stage, done, total)
 
 
 def _analyze(
@@ -139,6 +180,8 @@ def _analyze(
     model: Model | None,
     progress: Progress | None,
     watch: Stopwatch,
+    *,
+    opened_here: bool,
 ) -> Analysis:
     from biopsy_ai.measure import measure_fibers, summarize_fibers
     from biopsy_ai.segmentation import load_model, read_outlines, segment_fibers
@@ -150,7 +193,7 @@ def _analyze(
     warnings = [] if slide is None else list(slide.warnings)
 
     with watch.stage("tissue"):
-        tissue = _find_tissue(slide, needed=fibers is None, warnings=warnings)
+        tissue = _find_tissue(slide, needed=fibers is None, warnings=warnings, progress=progress)
 
     with watch.stage("segment"):
         if fibers is None:
@@ -166,6 +209,8 @@ def _analyze(
                 mpp=_pair(config.mpp) if slide is None else slide.mpp,
                 shape=None if slide is None else slide.shape,
             )
+            if tissue is not None:
+                segmentation = _with_tissue_edge(segmentation, tissue)
     warnings += _texts(segmentation.provenance.get("warnings"))
     if len(segmentation.ids) == 0:
         raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
@@ -178,7 +223,7 @@ def _analyze(
             ids=segmentation.ids,
             boxes=segmentation.boxes,
             confidence=segmentation.confidence,
-            touches_tissue_edge=segmentation.touches_tissue_edge,
+            touches_tissue_edge=None if tissue is None else segmentation.touches_tissue_edge,
             image_mpp=None if slide is None else slide.mpp,
             config=config.measurement,
             progress=progress,
@@ -210,7 +255,7 @@ def _analyze(
         "warnings": warnings,
         "provenance": provenance,
     }
-    return Analysis(name, table, segmentation, summary, config, slide)
+    return Analysis(name, table, segmentation, summary, config, slide, opened_here)
 
 
 def _check_size(slide: Slide) -> None:
@@ -222,18 +267,34 @@ def _check_size(slide: Slide) -> None:
         )
 
 
-def _find_tissue(slide: Slide | None, *, needed: bool, warnings: list[str]) -> TissueMask | None:
+def _find_tissue(
+    slide: Slide | None, *, needed: bool, warnings: list[str], progress: Progress | None
+) -> TissueMask | None:
     if slide is None:
         return None
     from biopsy_ai.slides import tissue_mask
 
+    _tell(progress, "tissue", 0, 1)
+    tissue = None
     try:
-        return tissue_mask(slide)
+        tissue = tissue_mask(slide)
     except NoTissueError as error:
         if needed:
             raise
         warnings.append(f"No tissue was found, so densities per tissue area are missing ({error})")
-        return None
+    _tell(progress, "tissue", 1, 1)
+    return tissue
+
+
+def _with_tissue_edge(segmentation: Segmentation, tissue: TissueMask) -> Segmentation:
+    from biopsy_ai.segmentation.tissue_edge import TissueEdge
+    from biopsy_ai.slides.tissue import MARGIN_UM
+
+    edge = TissueEdge.from_mask(tissue.mask, tissue.mpp, MARGIN_UM)
+    facing = edge.find_facing(
+        segmentation.labels, segmentation.mpp, segmentation.ids, segmentation.boxes
+    )
+    return replace(segmentation, touches_tissue_edge=facing)
 
 
 def _pair(mpp: float | tuple[float, float] | None) -> tuple[float, float] | None:

@@ -1,7 +1,8 @@
 # Read by scripts/demo and scripts/test: makes .venv and installs the project there.
-# Usage: . scripts/environment.sh; prepare EXTRAS   (in the root of the repository)
+# Usage, in the root of the repository: . scripts/environment.sh; prepare [EXTRAS]
 
-DEBIAN_PACKAGES="xvfb libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 libfontconfig1
+OPENCV_PACKAGES="libgl1 libglib2.0-0"
+WINDOW_PACKAGES="xvfb libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 libfontconfig1
 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxkbcommon-x11-0"
 
 fail() {
@@ -28,18 +29,20 @@ Ubuntu it needs the package python3-venv."
 https://www.python.org/downloads/, or name it: PYTHON=/path/to/python3.12 $0"
 }
 
-# napari and OpenCV need a few system libraries, and the window tests a virtual display.
-install_display() {
+# install_packages WHAT_FOR PACKAGE...: installs Debian packages, or says how.
+install_packages() {
+    what="$1"
+    shift
     command -v dpkg-query >/dev/null 2>&1 || return 0
     missing=""
-    for package in $DEBIAN_PACKAGES; do
+    for package in "$@"; do
         # Newer releases call some of them libname0t64.
         dpkg-query -W -f='${Status}\n' "$package" "${package}t64" 2>/dev/null |
             grep -q 'install ok installed' || missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" -eq 0 ]; then
-        echo "Installing Debian packages for the display:$missing"
+        echo "Installing Debian packages for $what:$missing"
         # shellcheck disable=SC2086
         if apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y \
             --no-install-recommends $missing; then
@@ -47,19 +50,38 @@ install_display() {
         fi
         echo "They could not be installed." >&2
     fi
-    echo "For the napari window, and for its tests, these packages are missing:" >&2
+    echo "For $what, these packages are missing:" >&2
     echo "    sudo apt-get install$missing" >&2
 }
 
-# Installs once; again only when pyproject.toml, or this file, has changed.
+# OpenCV needs system libraries that a bare Debian lacks.
+check_opencv() {
+    "$python" -c 'import cv2' 2>/dev/null && return
+    # shellcheck disable=SC2086
+    install_packages OpenCV $OPENCV_PACKAGES
+    "$python" -c 'import cv2' || fail "OpenCV cannot be loaded; the line above tells why. On \
+Debian and Ubuntu it needs: sudo apt-get install $OPENCV_PACKAGES"
+}
+
+# Installs the project with EXTRAS; again only when pyproject.toml, or this file, has changed.
 prepare() {
     make_environment
-    stamp=".venv/installed-$1"
+    extras="${1:-}"
+    stamp=".venv/installed-${extras:-plain}"
+    enough="$stamp"
+    # An environment with any extras serves those who need none.
+    [ -n "$extras" ] || enough=".venv/installed-*"
     wanted=$(cat pyproject.toml scripts/environment.sh | cksum)
-    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return 0
-    install_display
+    # shellcheck disable=SC2086
+    cat $enough 2>/dev/null | grep -qxF "$wanted" && return
+    case "$extras" in
+    # shellcheck disable=SC2086
+    *napari*) install_packages "the napari window, and for its tests" $WINDOW_PACKAGES ;;
+    esac
     echo "Installing biopsy-ai into .venv; the first time this takes some minutes"
-    "$python" -m pip install --disable-pip-version-check -q -e ".[$1]" ||
+    # One command for all, so that pip chooses versions of torch and torchvision that fit.
+    "$python" -m pip install --disable-pip-version-check -q -e ".${extras:+[$extras]}" ||
         fail "The installation failed; the lines above tell why."
+    check_opencv
     echo "$wanted" >"$stamp"
 }

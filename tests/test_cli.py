@@ -20,7 +20,7 @@ import biopsy_ai
 from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.cli import app
 from biopsy_ai.cli.progress import StageBars
-from biopsy_ai.errors import Cancelled
+from biopsy_ai.errors import Cancelled, ModelError
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)  # type: ignore[union-attr]
 
@@ -42,6 +42,11 @@ def test_every_option_has_an_example(command: str) -> None:
     parameters = get_command(app).commands[command].params  # type: ignore[attr-defined]
     without = {option.name for option in parameters if "Example:" not in (option.help or "")}
     assert without <= {"debug", "help"}
+
+
+def test_help_says_what_the_stain_changes() -> None:
+    parameters = {p.name: p for p in get_command(app).commands["analyze"].params}  # type: ignore[attr-defined]
+    assert "the outlines do not depend on it, except that 'if'" in parameters["stain"].help
 
 
 def test_version() -> None:
@@ -71,6 +76,7 @@ def test_without_a_command_help_is_shown() -> None:
         (["analyze", "SLIDE", "--sex", "x"], "sex"),
         (["analyze", "SLIDE", "--config", "none.yaml"], "none.yaml"),
         (["analyze", "EMPTY"], "no slide"),
+        (["analyze", "SLIDE", "--model", "nosuch"], "nosuch"),
         (["analyze", "SLIDE", "OTHER", "--fibers", "labels.tif"], "labels.tif"),
         (["evaluate", "SLIDE"], "TRUTH"),
         (["dance"], "dance"),
@@ -136,6 +142,43 @@ class TestAnalyze:
         assert "none.tif" in result.stderr
         assert "section.tif" in result.stdout
 
+    def test_empty_folder_does_not_stop_the_rest(
+        self, section: DrawnSection, tmp_path: Path
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        out = tmp_path / "results"
+        result = run("analyze", tmp_path / "empty", section.image, "--out", out)
+        assert result.exit_code == 1
+        assert "empty: failed: " in result.stderr
+        assert "holds no slide" in result.stderr
+        assert "section.tif" in result.stdout
+        assert [row.split(",")[1] for row in (out / "cohort.csv").read_text().splitlines()] == [
+            "status",
+            "failed",
+            "ok",
+        ]
+
+    def test_warnings_are_told(self, section: DrawnSection, tmp_path: Path) -> None:
+        arguments = ("analyze", section.image, "--out", tmp_path / "results", "--mpp", "0.6")
+        for status in ("", "already there"):
+            result = run(*arguments)
+            assert status in result.stdout
+            assert "section.tif: warning: the given pixel size of 0.6" in result.stderr
+        assert "warning" not in run(*arguments, "--quiet").output
+
+    def test_unusable_model(
+        self, section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The user can choose another model, but not mend the bundled one."""
+
+        def damaged(name: str) -> None:
+            raise ModelError(f"{name}: damaged")
+
+        monkeypatch.setattr("biopsy_ai.segmentation.load_model", damaged)
+        arguments = ("analyze", section.image, "--out", tmp_path / "results")
+        assert run(*arguments).exit_code == 1
+        assert run(*arguments, "--model", "muscle").exit_code == 2
+
     def test_quiet(self, section: DrawnSection, tmp_path: Path) -> None:
         result = run("analyze", section.image, "--out", tmp_path / "results", "--quiet")
         assert result.exit_code == 0
@@ -144,7 +187,7 @@ class TestAnalyze:
 
     def test_progress_bars(self, section: DrawnSection, tmp_path: Path) -> None:
         result = run("analyze", section.image, "--out", tmp_path / "results")
-        for stage in ("segment", "measure", "report"):
+        for stage in ("open", "tissue", "segment", "measure", "report"):
             assert stage in result.stderr
 
     def test_spaces_and_letters_of_other_alphabets(self, tmp_path: Path) -> None:

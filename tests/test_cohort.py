@@ -95,7 +95,66 @@ def test_progress_counts_the_slides(three_slides: Path, tmp_path: Path) -> None:
         ("slides", 1, 3),
         ("slides", 2, 3),
     ]
-    assert {"segment", "measure", "report"} <= {stage for stage, _, _ in seen}
+    assert {"open", "tissue", "segment", "measure", "report"} <= {stage for stage, _, _ in seen}
+
+
+@pytest.mark.parametrize("step", [("open", 0), ("open", 1), ("tissue", 0)])
+def test_early_stages_can_be_cancelled(
+    section: DrawnSection, tmp_path: Path, step: tuple[str, int]
+) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
+        if (stage, done) == step:
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        analyze_many([section.image], tmp_path / "out", progress=stop)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_slides_are_closed(
+    section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    real = cohort.open_hashed
+    monkeypatch.setattr(cohort, "open_hashed", lambda *a: opened.append(real(*a)) or opened[-1])
+    analyze_many([section.image], tmp_path / "out")
+    analyze_many([section.image], tmp_path / "out")
+    assert len(opened) == 2
+    for slide in opened:
+        with pytest.raises(SlideReadError, match="closed"):
+            slide.read_region(0, 0, 0, 8, 8)
+
+
+def test_a_folder_without_slides_is_one_failure(section: DrawnSection, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    outcomes = analyze_many([tmp_path / "empty", section.image], tmp_path / "out")
+    assert statuses(outcomes) == ["failed", "ok"]
+    assert "empty: the folder holds no slide" in outcomes[0].reason
+
+
+def test_an_unreadable_folder_is_one_failure(
+    section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locked").mkdir()
+
+    def locked(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("biopsy_ai.slides.find_slides", locked)
+    outcomes = analyze_many([tmp_path / "locked", section.image], tmp_path / "out")
+    assert statuses(outcomes) == ["failed", "ok"]
+    assert outcomes[0].reason.endswith("locked: cannot be read (Permission denied).")
+
+
+def test_a_skipped_roiset_is_told_in_the_table(
+    section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("biopsy_ai.report.imagej.HIGHEST", 20)
+    out = tmp_path / "results"
+    for status in ("ok", "skipped"):
+        assert statuses(analyze_many([section.image], out)) == [status]
+        (row,) = read_cohort(out).to_dict("records")
+        assert "RoiSet.zip was not written" in row["warnings"]
 
 
 class TestResume:
@@ -107,6 +166,16 @@ class TestResume:
         assert statuses(outcomes) == ["skipped", "failed", "skipped"]
         assert (out / "a" / "summary.json").stat().st_mtime_ns == before
         assert list(read_cohort(out)["n_fibers"].astype(str)) == ["12", "", "12"]
+
+    @pytest.mark.parametrize("name", ["fibers.csv", "RoiSet.zip", "overlay.png"])
+    def test_a_missing_file_starts_it_again(
+        self, section: DrawnSection, tmp_path: Path, name: str
+    ) -> None:
+        out = tmp_path / "results"
+        analyze_many([section.image], out)
+        (out / "section" / name).unlink()
+        assert statuses(analyze_many([section.image], out)) == ["ok"]
+        assert (out / "section" / name).is_file()
 
     def test_overwrite(self, section: DrawnSection, tmp_path: Path) -> None:
         out = tmp_path / "results"

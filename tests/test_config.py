@@ -43,7 +43,8 @@ def test_every_stain_is_taken(stain: str) -> None:
         ({"sex": "other"}, "sex"),
         ({"channels": {"border": -1}}, "border=-1"),
         ({"colour": "red"}, "colour"),
-        ({"segmentation": {"tile_px": 1}}, "segmentation.tile_px"),
+        ({"segmentation": {"tile_px": 256}}, "segmentation.tile_px"),
+        ({"segmentation": {"tile_px": 1000}}, "segmentation.tile_px.*multiple of 512"),
         ({"measurement": {"min_shape_diameter_px": "many"}}, "min_shape_diameter_px"),
     ],
 )

@@ -120,7 +120,7 @@ def test_version_is_the_same_everywhere(repository: Path) -> None:
     assert citation["version"] == biopsy_ai.__version__
     assert importlib.metadata.version("biopsy-ai") == biopsy_ai.__version__
     changelog = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert f"## [{biopsy_ai.__version__}]" in changelog
+    assert f"## [{biopsy_ai.__version__}] - {citation['date-released']}\n" in changelog
 
 
 def test_wheel_content(wheel: Path) -> None:

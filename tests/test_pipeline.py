@@ -119,6 +119,31 @@ def test_an_open_slide_stays_open(section: DrawnSection) -> None:
 
 
 @pytest.mark.usefixtures("fake_network")
+def test_what_analyze_opened_is_closed_again(section: DrawnSection) -> None:
+    with analyze(section.image) as analysis:
+        assert analysis.slide is not None
+        analysis.slide.read_region(0, 0, 0, 8, 8)
+    with pytest.raises(SlideReadError, match="closed"):
+        analysis.slide.read_region(0, 0, 0, 8, 8)
+    assert len(analysis.fibers) == section.n_fibers
+    with open_slide(section.image) as slide:
+        analyze(slide).close()
+        slide.read_region(0, 0, 0, 8, 8)
+
+
+@pytest.mark.usefixtures("fake_network")
+def test_every_stage_is_reported(section: DrawnSection) -> None:
+    seen: list[tuple[str, int, int]] = []
+    analyze(section.image, progress=lambda *step: seen.append(step))
+    stages = list(dict.fromkeys(stage for stage, _, _ in seen))
+    assert stages == ["open", "tissue", "segment", "measure"]
+    for stage in stages:
+        steps = [(done, total) for name, done, total in seen if name == stage]
+        assert steps == sorted(steps)
+        assert steps[-1][0] == steps[-1][1]
+
+
+@pytest.mark.usefixtures("fake_network")
 def test_coarse_image_is_told(tmp_path: Path) -> None:
     path = draw_section(tmp_path, mpp=2.0).image
     (warning,) = analyze(path).summary["warnings"]
@@ -176,6 +201,30 @@ class TestOutlines:
         assert made_by["segmentation"]["method"] == "outlines"
         assert made_by["outlines_file"] == str(section.labels.resolve())
         assert len(made_by["outlines_sha256"]) == 64
+
+    def test_tissue_edge_is_found_in_the_image(self, section: DrawnSection) -> None:
+        """Only the outer ten of twelve fibers lie beside the glass."""
+        around = ((400, 400), (400, 400))
+        for path, mode in ((section.image, "edge"), (section.labels, "constant")):
+            pixels = tifffile.imread(path)
+            pixels = np.pad(pixels, (*around, (0, 0))[: pixels.ndim], mode)
+            tifffile.imwrite(path, pixels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+        analysis = analyze(section.image, fibers=section.labels)
+        facing = analysis.fibers.set_index("label")["touches_tissue_edge"]
+        assert facing.dtype == bool
+        assert facing[~facing].index.tolist() == [6, 7]
+        assert analysis.segmentation.touches_tissue_edge.tolist() == facing.tolist()
+
+    def test_tissue_edge_is_unknown_without_an_image(
+        self, section: DrawnSection, tmp_path: Path
+    ) -> None:
+        analysis = analyze(None, fibers=section.labels)
+        assert analysis.fibers["touches_tissue_edge"].isna().all()
+        folder = analysis.save(tmp_path / "results")
+        header, *rows = (folder / "fibers.csv").read_text().splitlines()
+        column = header.split(",").index("touches_tissue_edge")
+        assert {row.split(",")[column] for row in rows} == {""}
+        assert "Tissue Edge" not in (folder / "fibers.geojson").read_text()
 
     def test_alone(self, section: DrawnSection) -> None:
         analysis = analyze(None, fibers=section.labels)

@@ -10,7 +10,7 @@ import typer
 from biopsy_ai.cli.parsing import parse_channels, parse_mpp
 from biopsy_ai.cli.progress import StageBars
 from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, command, say
-from biopsy_ai.errors import SlideReadError
+from biopsy_ai.errors import ConfigError, ModelError, SlideReadError
 
 if TYPE_CHECKING:
     from biopsy_ai.cohort import Outcome
@@ -58,15 +58,17 @@ def analyze(
         typer.Option(
             metavar="STAIN",
             help="auto (default), he, trichrome, sirius_red, atpase (or atpase:9.4, atpase:4.6, "
-            "atpase:4.3), nadh, sdh, cox, if. Example: --stain he",
+            "atpase:4.3), nadh, sdh, cox, if. Recorded with the result; the outlines do not depend "
+            "on it, except that 'if' asks for the border channel. Example: --stain he",
         ),
     ] = None,
     channels: Annotated[
         str | None,
         typer.Option(
             metavar="NAME=N,...",
-            help="Fluorescence: the number of each channel, counted from 0. 'border' names the one "
-            "that shows the fiber border. Example: --channels border=3,nuclei=0",
+            help="Fluorescence: the number of each channel, counted from 0 (in a color image 0 is "
+            "red, 1 green, 2 blue). 'border' names the one that shows the fiber border. "
+            "Example: --channels border=3,nuclei=0",
         ),
     ] = None,
     model: Annotated[
@@ -151,16 +153,25 @@ def analyze(
                     say(f"{outcome.source.name}: failed: {outcome.reason}")
                 elif not quiet:
                     typer.echo(_line(outcome))
+                    for warning in outcome.summary.get("warnings") or []:
+                        text = str(warning).removeprefix(f"{outcome.source}: ")
+                        say(f"{outcome.source.name}: warning: {text}")
 
-            outcomes = analyze_many(
-                paths,
-                out,
-                settings,
-                fibers=fibers,
-                overwrite=overwrite,
-                progress=bars,
-                on_outcome=report,
-            )
+            try:
+                outcomes = analyze_many(
+                    paths,
+                    out,
+                    settings,
+                    fibers=fibers,
+                    overwrite=overwrite,
+                    progress=bars,
+                    on_outcome=report,
+                )
+            except ModelError as error:
+                if "model" not in settings.model_fields_set:
+                    raise
+                # The model was asked for, so that asking for another one helps.
+                raise ConfigError(str(error)) from error
         failed = sum(outcome.status == "failed" for outcome in outcomes)
         if failed:
             say(f"{failed} of {len(outcomes)} failed; the reasons stand in {out / 'cohort.csv'}")
@@ -178,15 +189,16 @@ def _expand(given: list[Path]) -> list[Path]:
     from biopsy_ai.slides import find_slides
 
     paths: list[Path] = []
+    problems: list[str] = []
     for path in given:
-        # A missing slide is one bad slide among others: it is reported when its turn comes.
-        if not path.is_dir():
-            paths.append(path)
-            continue
         try:
-            paths.extend(find_slides(path))
-        except SlideReadError as error:
-            raise typer.BadParameter(str(error), param_hint="'SLIDE_OR_FOLDER'") from None
+            paths.extend(find_slides(path) if path.is_dir() else [path])
+        except (SlideReadError, OSError) as error:
+            # Like a missing slide, one bad folder among others is reported when its turn comes.
+            paths.append(path)
+            problems.append(str(error))
+    if given and len(problems) == len(paths):
+        raise typer.BadParameter(" ".join(problems), param_hint="'SLIDE_OR_FOLDER'")
     return paths
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biopsy_ai.errors import ConfigError, OutlineReadError
+from biopsy_ai.errors import OutlineReadError
 from biopsy_ai.evaluation.grids import LabelField, match_grids, to_grid
 from biopsy_ai.evaluation.matching import Border
 from biopsy_ai.evaluation.metrics import (
@@ -18,14 +18,14 @@ from biopsy_ai.evaluation.metrics import (
     evaluate_fibers,
     pool_evaluations,
 )
+from biopsy_ai.progress import Progress
+from biopsy_ai.report.save import LABELS_FILE
+from biopsy_ai.slides.pixel_size import check_mpp
 
 if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
-
-RESULT_NAME = "fibers.tif"
-"""Name of the label image in a folder that an analysis made for one slide."""
 
 TRUTH_SUFFIX = "_truth"
 """Ending of the folder that holds the truth of a synthetic section."""
@@ -48,7 +48,7 @@ def evaluate_files(
     border: Border = "keep",
     partial: bool = False,
     shapes: bool = True,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Compare predicted with true fibers, file by file.
 
@@ -82,10 +82,12 @@ def evaluate_files(
     ------
     OutlineReadError
         If a file cannot be read, nothing belongs together, or two files show different fields.
+    PixelSizeError
+        If the pixel size is none of a microscope.
     """
     import pandas as pd
 
-    size = _pixel_size(mpp)
+    size = None if mpp is None else check_mpp(mpp, str(truth))
     predictions, truths = find_label_files(predicted), find_label_files(truth)
     pairs = _pair(predictions, truths)
     if not pairs:
@@ -183,10 +185,10 @@ def find_label_files(path: str | Path, suffixes: Sequence[str] = LABEL_SUFFIXES)
         return {_image_name(path, suffixes)[0]: path}
     if not path.is_dir():
         raise OutlineReadError(f"{path}: there is no such file or folder")
-    if (path / RESULT_NAME).is_file():
-        return {_folder_name(path): path / RESULT_NAME}
-    folders = [child for child in sorted(path.iterdir()) if (child / RESULT_NAME).is_file()]
-    found = {_folder_name(folder): folder / RESULT_NAME for folder in folders}
+    if (path / LABELS_FILE).is_file():
+        return {_folder_name(path): path / LABELS_FILE}
+    folders = [child for child in sorted(path.iterdir()) if (child / LABELS_FILE).is_file()]
+    found = {_folder_name(folder): folder / LABELS_FILE for folder in folders}
     if found:
         return found
     ranks: dict[str, tuple[int, int]] = {}
@@ -201,7 +203,7 @@ def find_label_files(path: str | Path, suffixes: Sequence[str] = LABEL_SUFFIXES)
     if not found:
         raise OutlineReadError(
             f"{path}: holds no label files ({', '.join(_RASTERS + _VECTORS)}) and no folders "
-            f"with a {RESULT_NAME}"
+            f"with a {LABELS_FILE}"
         )
     return found
 
@@ -242,7 +244,7 @@ def _folder_name(folder: Path) -> str:
 
 def _image_name(path: Path, suffixes: Sequence[str]) -> tuple[str, int]:
     """Name of the image that a label file belongs to, and how surely (0 is best)."""
-    if path.name == RESULT_NAME:
+    if path.name == LABELS_FILE:
         return _folder_name(path.parent), 0
     stem = path.stem.removesuffix(".ome")
     for rank, suffix in enumerate(suffixes):
@@ -261,12 +263,3 @@ def _pair(predictions: dict[str, Path], truths: dict[str, Path]) -> list[tuple[s
 def _some(files: dict[str, Path]) -> str:
     names = ", ".join(list(files)[:3])
     return f"{names}, …" if len(files) > 3 else names
-
-
-def _pixel_size(mpp: float | tuple[float, float] | None) -> tuple[float, float] | None:
-    if mpp is None:
-        return None
-    y, x = mpp if isinstance(mpp, tuple) else (mpp, mpp)
-    if not (np.isfinite([y, x]).all() and y > 0 and x > 0):
-        raise ConfigError(f"mpp: the pixel size must be a positive number of µm, got {mpp}")
-    return float(y), float(x)

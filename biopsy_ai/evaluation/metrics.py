@@ -19,6 +19,7 @@ from biopsy_ai.evaluation.matching import (
     count_overlaps,
     match_overlaps,
 )
+from biopsy_ai.slides.pixel_size import check_mpp
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """IoU thresholds at which fibers are matched; `average_precision` is the mean over them."""
@@ -206,6 +207,8 @@ def evaluate_fibers(
     ------
     ValueError
         If the images differ in shape or are no label images.
+    PixelSizeError
+        If the pixel size is none of a microscope.
 
     Examples
     --------
@@ -217,7 +220,7 @@ def evaluate_fibers(
     """
     if not thresholds:
         raise ValueError("at least one IoU threshold is needed")
-    size = _pixel_size(mpp)
+    size = None if mpp is None else check_mpp(mpp, "evaluate_fibers")
     overlaps = count_overlaps(predicted, truth, ignore=ignore, border=border)
     matchings = [match_overlaps(overlaps, threshold) for threshold in thresholds]
     first = matchings[0]
@@ -314,15 +317,6 @@ def pool_evaluations(evaluations: Iterable[FiberEvaluation]) -> FiberEvaluation:
         in_um=in_um,
         partial=partial,
     )
-
-
-def _pixel_size(mpp: float | tuple[float, float] | None) -> tuple[float, float] | None:
-    if mpp is None:
-        return None
-    y, x = mpp if isinstance(mpp, tuple) else (mpp, mpp)
-    if not (np.isfinite([y, x]).all() and y > 0 and x > 0):
-        raise ValueError(f"the pixel size must be a positive number of µm, got {mpp}")
-    return float(y), float(x)
 
 
 def _min_feret_um(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
@@ -21,9 +19,14 @@ from biopsy_ai.measure.shape import (
     resample_outline,
 )
 from biopsy_ai.measure.size import measure_size
+from biopsy_ai.progress import Progress
 
 CUT_BY_BORDER = "cut by the image border"
-"""Reason of exclusion of a fiber that reaches the first or last row or column."""
+"""Reason of exclusion of a fiber that reaches the edge of the image, or nearly."""
+
+BORDER_UM = 1.0
+"""A fiber that comes this close to the edge of the image counts as cut by it: outlines may stop a
+pixel short. [default]"""
 
 SIZE_COLUMNS = (
     "area_um2",
@@ -68,8 +71,6 @@ COLUMNS = (
 
 _MEASURED = SIZE_COLUMNS + SHAPE_COLUMNS[:8]
 
-Progress = Callable[[str, int, int], None]
-
 
 def measure_fibers(
     labels: LabelArray,
@@ -100,7 +101,7 @@ def measure_fibers(
     confidence : (n,) array of float, optional
         Copied into the table; NaN if not given.
     touches_tissue_edge : (n,) array of bool, optional
-        Copied into the table; False if not given.
+        Copied into the table; missing values if not given, as it is unknown then.
     image_mpp : (y, x) tuple of float, or float, optional
         Pixel size of the image that the fibers were outlined on, if not that of the labels.
         Above 1.5 µm no shape is measured.
@@ -127,7 +128,7 @@ def measure_fibers(
     connected part, holes taken as filled: a vacuole or a stray pixel does not change the shape of
     a fiber. Shape is called from an equivalent diameter of ``config.min_shape_diameter_px`` label
     pixels (``shape_assessable``) and not measured at all below 12 px, where the pixel grid
-    decides it.
+    decides it. A fiber within `BORDER_UM` of the edge of the image touches the border.
     """
     config = config or MeasurementConfig()
     ids, boxes = _fibers_to_measure(labels, ids, boxes)
@@ -135,6 +136,8 @@ def measure_fibers(
     coarsest = max(np.atleast_1d(mpp if image_mpp is None else image_mpp).astype(float))
     shapes_wanted = bool(coarsest <= MPP_COARSE)
     height, width = int(labels.shape[0]), int(labels.shape[1])
+    # Rows and columns at the edge in which a fiber touches the border.
+    near = [1 + int(BORDER_UM / side + 1e-6) for side in mpp]
     measured = np.full((total, len(_MEASURED)), np.nan)
     curvature = np.full((total, 2), np.nan)
     touches_border = np.zeros(total, dtype=bool)
@@ -155,10 +158,10 @@ def measure_fibers(
             if outline is not None:
                 outlines[k] = outline
             touches_border[row] = (
-                (y0 == 0 and mask[0].any())
-                or (x0 == 0 and mask[:, 0].any())
-                or (y1 == height and mask[-1].any())
-                or (x1 == width and mask[:, -1].any())
+                mask[: max(near[0] - y0, 0)].any()
+                or mask[:, : max(near[1] - x0, 0)].any()
+                or mask[max(height - near[0] - y0, 0) :].any()
+                or mask[:, max(width - near[1] - x0, 0) :].any()
             )
             done += 1
             if progress and done % 256 == 0:
@@ -177,7 +180,11 @@ def measure_fibers(
     diameter_px = fibers["equivalent_diameter_um"] / np.sqrt(mpp[0] * mpp[1])
     fibers["shape_assessable"] = shapes_wanted & (diameter_px >= config.min_shape_diameter_px)
     fibers["touches_border"] = touches_border
-    fibers["touches_tissue_edge"] = _column(touches_tissue_edge, total, False, bool)
+    fibers["touches_tissue_edge"] = (
+        pd.array([pd.NA] * total, dtype="boolean")
+        if touches_tissue_edge is None
+        else _column(touches_tissue_edge, total, False, bool)
+    )
     fibers["confidence"] = _column(confidence, total, np.nan, np.float32)
     fibers["excluded"] = touches_border & config.exclude_border_fibers
     fibers["exclusion_reason"] = np.where(fibers["excluded"], CUT_BY_BORDER, "")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 LOWEST, HIGHEST = -5000, 60536
 """Range of coordinates that the ImageJ format can hold."""
 
+NOT_WRITTEN = "was not written"
+"""What a warning says of a file that was left out."""
+
 _OVAL_POINTS = 128
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -73,7 +76,7 @@ def write_roiset(
     except _BeyondFormat:
         remove_result(path)
         return (
-            f"{Path(path).name} was not written: the image reaches beyond pixel {HIGHEST}, the "
+            f"{Path(path).name} {NOT_WRITTEN}: the image reaches beyond pixel {HIGHEST}, the "
             "last that the ImageJ format can hold. fibers.geojson holds the same outlines."
         )
     return None

@@ -15,6 +15,7 @@ from biopsy_ai.errors import OutputError
 from biopsy_ai.report.contours import Polygon, fiber_polygons
 from biopsy_ai.report.files import replacing
 from biopsy_ai.report.qupath import EXCLUDED_CLASS, FIBER_CLASS
+from biopsy_ai.slides.color import white_level
 
 if TYPE_CHECKING:
     from biopsy_ai.segmentation import Segmentation
@@ -119,8 +120,7 @@ def _section(slide: Slide, mpp: float) -> NDArray[np.uint8]:
     shape = slide.grid_shape(mpp)
     if slide.is_rgb:
         image = slide.read(0, 0, *shape, mpp)
-        white = float(np.iinfo(slide.dtype).max) if slide.dtype.kind in "iu" else 1.0
-        shown = image * (255.0 / white)
+        shown = image * (255.0 / white_level(slide.dtype))
     else:
         border = slide.read(0, 0, *shape, mpp, channels=[slide.channels.get("border", 0)])
         low, high = np.percentile(border, PERCENTILES)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.report.contours import Polygon, fiber_polygons, to_image_xy
 from biopsy_ai.report.files import output_folder, remove_result
-from biopsy_ai.report.imagej import write_roiset
+from biopsy_ai.report.imagej import NOT_WRITTEN, write_roiset
 from biopsy_ai.report.label_image import write_label_image
 from biopsy_ai.report.overlay import write_overlay
 from biopsy_ai.report.qupath import write_geojson
@@ -20,21 +20,56 @@ from biopsy_ai.report.tables import write_fibers_csv, write_json
 
 if TYPE_CHECKING:
     from biopsy_ai.pipeline import Analysis
+    from biopsy_ai.progress import Progress
 
+FIBERS_FILE = "fibers.csv"
+LABELS_FILE = "fibers.tif"
+GEOJSON_FILE = "fibers.geojson"
+ROISET_FILE = "RoiSet.zip"
+OVERLAY_FILE = "overlay.png"
 SUMMARY_FILE = "summary.json"
-"""Written last: where it stands, the results beside it are complete."""
+"""Written last: where it stands, the run that wrote the results beside it was not interrupted."""
+
+RESULT_FILES = (
+    FIBERS_FILE,
+    LABELS_FILE,
+    GEOJSON_FILE,
+    ROISET_FILE,
+    OVERLAY_FILE,
+    SUMMARY_FILE,
+)
+"""All results of one section."""
+
+
+def is_complete(folder: str | Path, summary: dict[str, Any]) -> bool:
+    """Tell whether all results stand in a folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of one section.
+    summary
+        Content of its summary.json. Where its warnings say that RoiSet.zip was not written, that
+        file may be missing.
+    """
+    missing = {name for name in RESULT_FILES if not (Path(folder) / name).is_file()}
+    warnings = summary.get("warnings") or []
+    if any(str(warning).startswith(f"{ROISET_FILE} {NOT_WRITTEN}") for warning in warnings):
+        missing.discard(ROISET_FILE)
+    return not missing
 
 
 def save_analysis(
     analysis: Analysis,
     folder: str | Path,
     *,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write tables, outlines, overlay and summary of one section.
 
     fibers.csv, fibers.tif, fibers.geojson, RoiSet.zip, overlay.png and, last, summary.json. The
-    summary of an earlier run is removed first, so an interrupted run leaves none.
+    summary of an earlier run is removed first, so an interrupted run leaves none. What could not
+    be written is added to the warnings in ``analysis.summary``, which is the summary written.
 
     Parameters
     ----------
@@ -58,7 +93,6 @@ def save_analysis(
     folder = output_folder(folder)
     remove_result(folder / SUMMARY_FILE)
     segmentation, slide, fibers = analysis.segmentation, analysis.slide, analysis.fibers
-    warnings: list[str] = []
     polygons: dict[int, Polygon] = {}
 
     def image_outlines() -> Iterator[tuple[int, NDArray[np.float64]]]:
@@ -67,30 +101,30 @@ def save_analysis(
             yield label, to_image_xy(polygon, segmentation.mpp, image_mpp)
 
     def roiset() -> None:
-        warning = write_roiset(folder / "RoiSet.zip", image_outlines())
-        if warning is not None:
-            warnings.append(warning)
+        warning = write_roiset(folder / ROISET_FILE, image_outlines())
+        if warning is not None and warning not in analysis.summary.get("warnings", []):
+            analysis.summary.setdefault("warnings", []).append(warning)
 
     steps: list[Callable[[], object]] = [
-        lambda: write_fibers_csv(folder / "fibers.csv", fibers),
-        lambda: write_label_image(folder / "fibers.tif", segmentation.labels, segmentation.mpp),
+        lambda: write_fibers_csv(folder / FIBERS_FILE, fibers),
+        lambda: write_label_image(folder / LABELS_FILE, segmentation.labels, segmentation.mpp),
         lambda: polygons.update(sorted(fiber_polygons(segmentation), key=itemgetter(0))),
         lambda: write_geojson(
-            folder / "fibers.geojson",
+            folder / GEOJSON_FILE,
             image_outlines(),
             image_id=_image_id(analysis),
             fibers=fibers,
         ),
         roiset,
         lambda: write_overlay(
-            folder / "overlay.png",
+            folder / OVERLAY_FILE,
             slide,
             segmentation,
             polygons=polygons,
             excluded=fibers.loc[fibers["excluded"], "label"].tolist(),
             title=analysis.name,
         ),
-        lambda: write_json(folder / SUMMARY_FILE, _summary(analysis, warnings)),
+        lambda: write_json(folder / SUMMARY_FILE, analysis.summary),
     ]
     for done, step in enumerate(steps):
         if progress is not None:
@@ -108,9 +142,3 @@ def _image_id(analysis: Analysis) -> str:
         if provenance.get(key):
             return str(provenance[key])
     return analysis.name
-
-
-def _summary(analysis: Analysis, warnings: list[str]) -> dict[str, Any]:
-    if not warnings:
-        return analysis.summary
-    return {**analysis.summary, "warnings": [*analysis.summary.get("warnings", []), *warnings]}

@@ -81,15 +81,16 @@ def label_maps(
     thresholds, mpp
         As for `label_fibers`.
     """
+    thresholds = thresholds or InstanceThresholds()
     height, width = maps.foreground.shape
     everything = (0, 0, height, width)
     fibers = window_fibers(
         maps,
         Window(everything, everything),
         (height, width),
-        thresholds or InstanceThresholds(),
+        thresholds,
         mpp,
     )
-    sheet = FiberSheet((shape[0], shape[1]))
+    sheet = FiberSheet((shape[0], shape[1]), thresholds.min_area_um2 / mpp**2)
     sheet.place(fibers)
     return FiberInstances(np.asarray(sheet.labels[:, :]), sheet.boxes, sheet.confidence)

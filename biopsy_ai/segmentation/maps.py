@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.segmentation.device import Device
-from biopsy_ai.segmentation.drawing import COARSE, FiberMaps
+from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
+from biopsy_ai.segmentation.inner import Margins, inner_logits
 from biopsy_ai.segmentation.model import Model
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class MapNetwork:
         self._network = model.network(device)
         self._dtype = device.dtype
 
-    def predict(self, pictures: Sequence[NDArray[np.float32]], context: int) -> list[FiberMaps]:
+    def predict(self, pictures: Sequence[NDArray[np.float32]], context: Margins) -> list[FiberMaps]:
         """Predict the maps of pictures of one size.
 
         Parameters
@@ -36,7 +37,7 @@ class MapNetwork:
         pictures
             (h, w, 3) normalized, sides multiples of 64.
         context
-            Pixels to leave away on each side.
+            Pixels to leave away on each side, the same for all.
 
         Returns
         -------
@@ -49,27 +50,17 @@ class MapNetwork:
         batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
         with torch.inference_mode():
             maps = self._forward(batch, context)
-            if self._dtype != torch.float32 and not bool(torch.isfinite(maps).all()):
+            if self._dtype != torch.float32 and bool(torch.isnan(maps.sum())):
                 self._network = self._network.float()
                 self._dtype = torch.float32
                 maps = self._forward(batch, context)
-            foreground = _bytes(maps[:, 0])
-            small = _bytes(torch.nn.functional.avg_pool2d(maps[:, 1:], COARSE))
-        return [FiberMaps(f, s[0], s[1]) for f, s in zip(foreground, small, strict=True)]
+            quantized = maps.mul_(255).round_().to(torch.uint8).cpu().numpy()
+        return [fiber_maps(*planes) for planes in quantized]
 
-    def _forward(self, batch: torch.Tensor, context: int) -> torch.Tensor:
+    def _forward(self, batch: torch.Tensor, context: Margins) -> torch.Tensor:
         import torch
 
         pictures = batch.to(
             device=self.device.name, dtype=self._dtype, memory_format=torch.channels_last
         )
-        logits = self._network(pictures)
-        height, width = logits.shape[2:]
-        return logits[:, :, context : height - context, context : width - context].float().sigmoid()
-
-
-def _bytes(maps: torch.Tensor) -> NDArray[np.uint8]:
-    import torch
-
-    array: NDArray[np.uint8] = (maps * 255).round().to(torch.uint8).cpu().numpy()
-    return array
+        return inner_logits(self._network, pictures, context).contiguous().sigmoid()

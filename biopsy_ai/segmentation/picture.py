@@ -67,45 +67,81 @@ class PictureReader:
     channel: int | None
 
     @classmethod
-    def of_slide(cls, slide: Slide, mpp: float, tissue: TissueMask | None = None) -> PictureReader:
+    def of_slide(
+        cls, slide: Slide, mpp: float, tissue: TissueMask | None = None, stain: str = "auto"
+    ) -> PictureReader:
         """Choose channel and range for a slide.
 
         Raises
         ------
         ChannelError
-            When it has several channels and none is named border.
+            When it is fluorescence of several channels and none is named border.
         """
         from biopsy_ai.slides import intensity_range
 
-        channel = border_channel(slide)
+        channel = border_channel(slide, stain)
         low, high = (np.atleast_1d(value) for value in intensity_range(slide, tissue))
         at = channel if channel is not None and low.size > 1 else 0
         return cls(slide, mpp, float(low[at]), float(high[at]), channel)
 
     def read(self, y: int, x: int, height: int, width: int) -> NDArray[np.float32]:
-        """Read a window of the working grid as (height, width, 3), normalized."""
+        """Read a window of the working grid as (height, width, 3), normalized.
+
+        What lies beyond the slide at the bottom and on the right is its mirror image.
+        """
+        rows, columns = self.slide.grid_shape(self.mpp)
+        inside = min(height, rows - y), min(width, columns - x)
         channels = None if self.channel is None else [self.channel]
-        pixels = self.slide.read(y, x, height, width, self.mpp, channels=channels)
+        pixels = self.slide.read(y, x, *inside, self.mpp, channels=channels)
         picture = normalize(pixels, self.low, self.high)
+        if inside != (height, width):
+            beyond = ((0, height - inside[0]), (0, width - inside[1]), (0, 0))
+            picture = np.pad(picture, beyond, mode="reflect")
         return picture if channels is None else np.repeat(picture, 3, axis=2)
 
 
-def border_channel(slide: Slide) -> int | None:
+def border_channel(slide: Slide, stain: str = "auto") -> int | None:
     """Find the channel that shows the fiber border; None for color images.
+
+    Color images with a dark background are fluorescence. Where their channels are all the same,
+    gray was saved as color, and any of them will do.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    stain
+        What the user says it is; "if" makes fluorescence of any color image.
 
     Raises
     ------
     ChannelError
-        When the slide has several channels and none is named border.
+        When it is fluorescence of several channels and none is named border.
     """
     if "border" in slide.channels:
         return slide.channels["border"]
-    if slide.is_rgb:
-        return None
     if slide.n_channels == 1:
         return 0
+    if slide.is_rgb:
+        from biopsy_ai.slides.tissue import has_dark_background
+
+        if stain != "if" and not has_dark_background(slide):
+            return None
+        if _is_gray(slide):
+            return 0
+        found, example = "is fluorescence saved as a color image with the channels", 1
+    else:
+        found, example = f"has {slide.n_channels} channels:", 0
     names = ", ".join(f"{i} ({name})" for i, name in enumerate(slide.channel_names))
     raise ChannelError(
-        f"{slide.path}: has {slide.n_channels} channels: {names}. Say which one shows the fiber "
-        "border (laminin, WGA, dystrophin), for instance with --channels border=0."
+        f"{slide.path}: {found} {names}. Say which one shows the fiber border (laminin, WGA, "
+        f"dystrophin), for instance with --channels border={example}."
     )
+
+
+def _is_gray(slide: Slide) -> bool:
+    """Whether all channels are the same, but for a thousandth of the brightest value."""
+    from biopsy_ai.slides.tissue import THUMBNAIL_MPP
+
+    image, _ = slide.thumbnail(THUMBNAIL_MPP)
+    return bool(np.abs(image - image[..., :1]).max() <= 1e-3 * image.max())

@@ -50,10 +50,18 @@ class FiberSheet:
 
     Fibers are numbered in the order of the windows, and by centroid within a window. The windows
     do not depend on the tiles of the network, so neither do the numbers.
+
+    Parameters
+    ----------
+    shape
+        (H, W) of the label image.
+    min_area_px
+        What a fiber keeps beside those that were there before is dropped where it is smaller.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], min_area_px: float = 0.0) -> None:
         self.labels = allocate_labels(shape)
+        self._min_area_px = min_area_px
         self._boxes: list[tuple[int, int, int, int]] = []
         self._areas: list[int] = []
         self._confidence: list[float] = []
@@ -143,6 +151,8 @@ class FiberSheet:
         if owners.size > DOUBLE_SHARE * np.count_nonzero(inside):
             return None
         rest = _largest_piece(inside & (part == 0))
+        if np.count_nonzero(rest) < self._min_area_px:
+            return None
         part[rest] = label
         return _trimmed(fiber, rest)
 

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.config import AnalysisConfig
+from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.placement import FiberSheet
 from biopsy_ai.segmentation.result import Segmentation
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from biopsy_ai.segmentation.model import Model
     from biopsy_ai.segmentation.picture import PictureReader
     from biopsy_ai.slides import Slide, TissueMask
-
-Progress = Callable[[str, int, int], None]
 
 STAGE = "segment"
 
@@ -57,7 +56,8 @@ def segment_fibers(
     slide
         An open slide.
     config
-        Of which ``segmentation``, ``model`` and ``device`` are used.
+        Of which ``segmentation``, ``model``, ``device`` and ``stain`` are used, the last only to
+        ask for the border channel of fluorescence.
     model
         A loaded model, instead of ``config.model``.
     tissue
@@ -69,7 +69,7 @@ def segment_fibers(
     Raises
     ------
     ChannelError
-        When the slide has several channels and none is named border.
+        When the slide is fluorescence of several channels and none is named border.
     NoTissueError
         When the slide is blank.
     ModelError, ConfigError
@@ -88,7 +88,7 @@ def segment_fibers(
     device = choose_device(config.device)
     mpp = model.working_mpp
     tissue = tissue_mask(slide) if tissue is None else tissue
-    reader = PictureReader.of_slide(slide, mpp, tissue)
+    reader = PictureReader.of_slide(slide, mpp, tissue, config.stain)
     shape = slide.grid_shape(mpp)
     settings = config.segmentation
     tiles = cut_tiles(shape, tissue.mask, tissue.mpp, mpp, settings.tile_px, settings.overlap_px)
@@ -167,7 +167,7 @@ def _predict_tiles(
     batch: list[tuple[Tile, NDArray[np.float32]]] = []
     for tile, picture in _read_ahead(tiles, reader, readers, batch_px):
         if batch and (
-            picture.shape != batch[0][1].shape
+            (picture.shape, tile.context) != (batch[0][1].shape, batch[0][0].context)
             or (len(batch) + 1) * picture.shape[0] * picture.shape[1] > batch_px
         ):
             yield from _predict_batch(batch, network)
@@ -197,14 +197,7 @@ def _read_ahead(
                 break
             height, width = tile.input_shape
             queued_px += height * width
-            waiting.append(
-                (
-                    tile,
-                    readers.submit(
-                        reader.read, tile.y0 - tile.context, tile.x0 - tile.context, height, width
-                    ),
-                )
-            )
+            waiting.append((tile, readers.submit(reader.read, *tile.input_origin, height, width)))
         if not waiting:
             return
         tile, future = waiting.popleft()
@@ -229,7 +222,7 @@ class _WindowDrawer:
         self._thresholds = thresholds
         self._mpp = mpp
         self._tissue_edge = tissue_edge
-        self.sheet = FiberSheet(shape)
+        self.sheet = FiberSheet(shape, thresholds.min_area_um2 / mpp**2)
         self.store = MapStore(self._shape)
         # Windows that see no tile hold nothing.
         self._windows = []

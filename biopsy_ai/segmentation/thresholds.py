@@ -43,11 +43,11 @@ class InstanceThresholds:
     foreground: float = 0.5
     border: float = 0.5
     core_distance: float = 0.6
-    seed_height: float = 0.2
+    seed_height: float = 0.1
     merge_border: float = 0.3
     merge_saddle: float = 0.4
-    min_peak: float = 0.3
-    min_foreground: float = 0.6
+    min_peak: float = 0.4
+    min_foreground: float = 0.7
     min_area_um2: float = 25.0
 
     def __post_init__(self) -> None:

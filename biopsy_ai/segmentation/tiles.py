@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from biopsy_ai.segmentation.inner import Margins
 from biopsy_ai.segmentation.scratch import BLOCK_PX
 
 STRIDE_PX = 64
@@ -15,27 +16,34 @@ STRIDE_PX = 64
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of the working grid; half-open, pixels.
+    """A rectangle of the working grid; half-open, pixels, multiples of `STRIDE_PX`.
 
     Attributes
     ----------
     y0, x0, y1, x1
-        The core, whose maps are kept. Multiples of `STRIDE_PX`, so that it may reach beyond the
-        slide.
+        The core, whose maps are kept. It may reach beyond the slide.
     context
-        Pixels that are read beyond the core on each side, a multiple of half of `STRIDE_PX`.
+        Pixels that are read beyond the core on each side; none beyond the slide.
     """
 
     y0: int
     x0: int
     y1: int
     x1: int
-    context: int
+    context: Margins
+
+    @property
+    def input_origin(self) -> tuple[int, int]:
+        """Row and column where the context begins."""
+        return self.y0 - self.context.top, self.x0 - self.context.left
 
     @property
     def input_shape(self) -> tuple[int, int]:
-        """(rows, columns) of core and context."""
-        return self.y1 - self.y0 + 2 * self.context, self.x1 - self.x0 + 2 * self.context
+        """Rows and columns of core and context."""
+        return (
+            self.y1 - self.y0 + self.context.top + self.context.bottom,
+            self.x1 - self.x0 + self.context.left + self.context.right,
+        )
 
 
 def cut_tiles(
@@ -64,12 +72,13 @@ def cut_tiles(
     tile_px
         Side of a core, rounded up to whole blocks of the map store.
     overlap_px
-        Context on each side, rounded up to what the network takes.
+        Context on each side, rounded up to what the network takes. There is none beyond the
+        slide: made-up surroundings mislead the network more than the end of the picture does.
     """
     cells = tissue_cells(shape, tissue, tissue_mpp / mpp)
     step = -(-tile_px // BLOCK_PX) * BLOCK_PX // STRIDE_PX
-    half = STRIDE_PX // 2
-    context = -(-overlap_px // half) * half
+    overlap_px = -(-overlap_px // STRIDE_PX) * STRIDE_PX
+    height, width = cells.shape[0] * STRIDE_PX, cells.shape[1] * STRIDE_PX
     tiles = []
     for row in range(0, cells.shape[0], step):
         for column in range(0, cells.shape[1], step):
@@ -77,15 +86,16 @@ def cut_tiles(
             rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
             if rows.size == 0:
                 continue
-            tiles.append(
-                Tile(
-                    y0=(row + int(rows[0])) * STRIDE_PX,
-                    x0=(column + int(columns[0])) * STRIDE_PX,
-                    y1=(row + int(rows[-1]) + 1) * STRIDE_PX,
-                    x1=(column + int(columns[-1]) + 1) * STRIDE_PX,
-                    context=context,
-                )
+            y0, x0 = (row + int(rows[0])) * STRIDE_PX, (column + int(columns[0])) * STRIDE_PX
+            y1 = (row + int(rows[-1]) + 1) * STRIDE_PX
+            x1 = (column + int(columns[-1]) + 1) * STRIDE_PX
+            context = Margins(
+                top=min(overlap_px, y0),
+                left=min(overlap_px, x0),
+                bottom=min(overlap_px, height - y1),
+                right=min(overlap_px, width - x1),
             )
+            tiles.append(Tile(y0, x0, y1, x1, context))
     return tiles
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from biopsy_ai.segmentation.result import LabelArray
+
 NEAR_UM = 10.0
 """A piece of outline this close to glass faces it. [default]"""
 
@@ -60,7 +62,9 @@ class TissueEdge:
         from_edge = (distance - 0.5) * mpp - margin_um
         return cls(np.maximum(from_edge, 0).astype(np.float32), mpp)
 
-    def is_faced_by(self, contour: NDArray[np.int64] | NDArray[np.int32], mpp: float) -> bool:
+    def is_faced_by(
+        self, contour: NDArray[np.int64] | NDArray[np.int32], mpp: float | tuple[float, float]
+    ) -> bool:
         """Whether a good part of an outline lies within `NEAR_UM` of glass.
 
         Parameters
@@ -68,12 +72,51 @@ class TissueEdge:
         contour
             (k, 2) boundary pixels, row and column, of the section.
         mpp
-            Pixel size of the contour, µm.
+            Pixel size of the contour, one number or (y, x), µm.
         """
-        scale = mpp / self.mpp
+        scale = np.divide(mpp, self.mpp)
         at = np.minimum(((contour + 0.5) * scale).astype(np.intp), self._last)
         near = self.distance_um[at[:, 0], at[:, 1]] <= NEAR_UM + self.mpp
         return bool(near.mean() >= FACING_SHARE)
+
+    def find_facing(
+        self,
+        labels: LabelArray,
+        mpp: tuple[float, float],
+        ids: NDArray[np.int64],
+        boxes: NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        """Tell which fibers of a label image face glass by their largest part.
+
+        Parameters
+        ----------
+        labels
+            (H, W) label image from the same top-left corner, read in pieces.
+        mpp
+            Its pixel size (y, x), µm.
+        ids, boxes
+            (n,) labels, and (n, 4) box of each, y0, x0, y1, x1, half-open.
+
+        Returns
+        -------
+        (n,) bool
+        """
+        import cv2
+
+        from biopsy_ai.measure.boxes import read_windows
+
+        facing = np.zeros(len(ids), bool)
+        if not np.isfinite(self.distance_um).any():
+            return facing
+        for piece, (top, left), members in read_windows(labels, boxes):
+            for row in members.tolist():
+                y0, x0, y1, x1 = boxes[row].tolist()
+                part = piece[y0 - top : y1 - top, x0 - left : x1 - left]
+                mask = np.equal(part, ids[row]).view(np.uint8)
+                contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+                longest = max(contours, key=len)[:, 0, ::-1] + np.array((y0, x0))
+                facing[row] = self.is_faced_by(longest, mpp)
+        return facing
 
     @property
     def _last(self) -> NDArray[np.intp]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.instances import label_maps
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
-
-Progress = Callable[[str, int, int], None]
 
 IOU_THRESHOLDS = (0.5, 0.75)
 """F1 is averaged over these."""

@@ -14,8 +14,13 @@ def white_level(dtype: DTypeLike) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
 
 
+_BAND_PX = 1 << 20
+
+
 def composite_on_white(image: NDArray[Any], *, premultiplied: bool = False) -> NDArray[Any]:
     """Put an image whose last channel is its opacity on a white ground.
+
+    Worked off by bands of rows: real numbers for the whole image would need ten times its memory.
 
     Parameters
     ----------
@@ -29,16 +34,25 @@ def composite_on_white(image: NDArray[Any], *, premultiplied: bool = False) -> N
     NDArray
         (rows, columns, n) of the same type.
     """
-    color, alpha = image[..., :-1], image[..., -1:]
     white = white_level(image.dtype)
-    if (alpha == white).all():
-        return np.ascontiguousarray(color)
-    opacity = alpha.astype(np.float32) / white
-    value = color * np.float32(1) if premultiplied else color * opacity
-    value = value + (1 - opacity) * np.float32(white)
-    if image.dtype.kind in "iu":
-        value = np.clip(np.rint(value), 0, white)
-    return value.astype(image.dtype)
+    out = np.empty((*image.shape[:-1], image.shape[-1] - 1), image.dtype)
+    rows = max(1, _BAND_PX // max(image.shape[1], 1))
+    for top in range(0, len(image), rows):
+        band = image[top : top + rows]
+        color, alpha = band[..., :-1], band[..., -1:]
+        target = out[top : top + rows]
+        if (alpha == white).all():
+            target[...] = color
+            continue
+        opacity = alpha.astype(np.float32) / white
+        value = color.astype(np.result_type(color, np.float32))
+        if not premultiplied:
+            value *= opacity
+        value += (1 - opacity) * np.float32(white)
+        if image.dtype.kind in "iu":
+            np.clip(np.rint(value, out=value), 0, white, out=value)
+        target[...] = value.astype(image.dtype)
+    return out
 
 
 def cmyk_to_rgb(image: NDArray[Any]) -> NDArray[Any]:

@@ -78,6 +78,34 @@ def slide_name(path: Path) -> str:
     return name or path.name
 
 
+def slide_files(path: Path) -> list[Path]:
+    """List the files that a slide consists of.
+
+    These are all files in the folder of an OME-Zarr image, the folder beside a ``.mrxs`` file, and
+    the DICOM files of the same series; of other formats the file alone.
+    """
+    if path.is_dir():
+        return [file for file in path.rglob("*") if file.is_file()]
+    if path.suffix.lower() == ".mrxs":
+        return [path, *(file for file in path.with_suffix("").rglob("*") if file.is_file())]
+    if not _is_dicom(path):
+        return [path]
+    from biopsy_ai.slides.openslide import dicom_series
+
+    series = dicom_series(path)
+    others = [other for other in path.parent.iterdir() if other.name != path.name]
+    if series is None or not others:
+        return [path]
+    return [path, *(o for o in others if _is_dicom(o) and dicom_series(o) == series)]
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        return sniff(path) == "dicom"
+    except SlideReadError:
+        return False
+
+
 def find_slides(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     """List the slides among files and folders.
 

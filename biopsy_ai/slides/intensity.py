@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.slides.tissue import TissueMask, tissue_mask
+from biopsy_ai.slides.tissue import TissueMask, has_dark_background, tissue_mask
 
 if TYPE_CHECKING:
     from biopsy_ai.slides.slide import Slide
@@ -43,8 +43,9 @@ def intensity_range(
     Returns
     -------
     low, high
-        (channels,) float32, in units of the file, high > low. The same for all channels of an
-        RGB slide, and each channel's own otherwise.
+        (channels,) float32, in units of the file, high > low. The same for all channels of a
+        color image, and each channel's own for fluorescence: also where that was saved as a color
+        image, which a named border channel or a dark background tells.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def intensity_range(
             parts.append(slide.read(top, left, height, width, mpp))
         pixels = np.concatenate(parts).reshape(-1, slide.n_channels)
     pixels = pixels[:: math.ceil(len(pixels) / 1_000_000)]
-    if slide.is_rgb:
+    if slide.is_rgb and "border" not in slide.channels and not has_dark_background(slide):
         pixels = pixels.reshape(-1, 1)
     low, high = np.percentile(pixels, (LOW_PERCENTILE, HIGH_PERCENTILE), axis=0)
     high = np.where(high > low, high, low + 1)

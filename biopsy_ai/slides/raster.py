@@ -14,7 +14,7 @@ from biopsy_ai.errors import SlideReadError
 from biopsy_ai.slides import color
 from biopsy_ai.slides.pixel_size import PixelSize, from_resolution
 from biopsy_ai.slides.source import (
-    MAX_WHOLE_PX,
+    MAX_WHOLE_BYTES,
     ImageInfo,
     default_channel_names,
     pick_channels,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class RasterSource:
-    """An image without pyramid, up to `MAX_WHOLE_PX` pixels, kept decoded once it is read."""
+    """An image without pyramid, up to `MAX_WHOLE_BYTES`, kept decoded once it is read."""
 
     def __init__(self, path: Path, kind: str) -> None:
         """Read the header of a file; ``kind`` is "png" or "jpeg"."""
@@ -38,10 +38,11 @@ class RasterSource:
         with reading(path), path.open("rb") as stream:
             header = _header(stream, kind)
             width, height = header.size
-            if width * height > MAX_WHOLE_PX:
-                raise too_large(path, (height, width))
             mode, dpi = header.mode, header.info.get("dpi")
             bits = _png_bit_depth(stream) if kind == "png" else 8
+            n_bytes = width * height * _n_samples(header) * (2 if bits == 16 else 1)
+            if n_bytes > MAX_WHOLE_BYTES:
+                raise too_large(path, (height, width), n_bytes)
         n_channels = 1 if mode in ("1", "L", "LA", "I", "I;16", "F") else 3
         stated = PixelSize()
         if dpi is not None:
@@ -90,6 +91,12 @@ def _header(stream: Any, kind: str) -> ImageFile.ImageFile:
     if kind == "png":
         return PngImagePlugin.PngImageFile(stream)
     return JpegImagePlugin.JpegImageFile(stream)
+
+
+def _n_samples(header: ImageFile.ImageFile) -> int:
+    """Samples of a decoded pixel: palettes are expanded, opacity comes last."""
+    samples = 3 if header.mode == "P" else len(header.getbands())
+    return samples + ("transparency" in header.info)
 
 
 def _png_bit_depth(stream: Any) -> int:

@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.checksum import file_sha256
+from biopsy_ai.checksum import file_sha256, files_sha256
 from biopsy_ai.errors import ChannelError, SlideReadError
 from biopsy_ai.slides.color import white_level
-from biopsy_ai.slides.formats import WHOLE_SLIDE_SUFFIXES, not_an_image, slide_name, sniff
+from biopsy_ai.slides.formats import (
+    WHOLE_SLIDE_SUFFIXES,
+    not_an_image,
+    slide_files,
+    slide_name,
+    sniff,
+)
 from biopsy_ai.slides.pixel_size import resolve_pixel_size
 from biopsy_ai.slides.resample import apply_weights, axis_weights
 from biopsy_ai.slides.source import Source
@@ -236,18 +242,18 @@ class Slide:
             return self._thumbnail[1], mpp
 
     def sha256(self) -> str:
-        """SHA-256 of the file, in hexadecimal; of a folder format, of its metadata file."""
+        """SHA-256 of the file, in hexadecimal; of all its files where a slide has several."""
         with self._lock:
             if self._sha256 is None:
-                file = self.path
-                if file.is_dir():
-                    names = ("zarr.json", ".zattrs", ".zgroup")
-                    file = next(file / name for name in names if (file / name).is_file())
+                path = self.path
                 try:
-                    self._sha256 = file_sha256(file)
+                    files = slide_files(path)
+                    root = path if path.is_dir() else path.parent
+                    single = files == [path]
+                    self._sha256 = file_sha256(path) if single else files_sha256(files, root)
                 except OSError as error:
                     raise SlideReadError(
-                        f"{file}: the file cannot be read ({error.strerror})."
+                        f"{error.filename or path}: the file cannot be read ({error.strerror})."
                     ) from error
             return self._sha256
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from biopsy_ai.errors import BiopsyError, SlideReadError
 from biopsy_ai.slides.pixel_size import PixelSize
 
-MAX_WHOLE_PX = 400_000_000
-"""Largest image that is decoded in one piece (PNG, JPEG, single-strip TIFF), pixels. [default]"""
+MAX_WHOLE_BYTES = 1_200_000_000
+"""Largest image that is decoded in one piece (PNG, JPEG, single-strip TIFF), bytes: 400 million
+pixels of 8-bit color. [default]"""
 
 CACHE_BYTES = 128 * 2**20
 """Decoded tiles kept per slide, bytes. [default]"""
@@ -151,12 +152,12 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def too_large(path: Path, shape: Sequence[int]) -> SlideReadError:
+def too_large(path: Path, shape: Sequence[int], n_bytes: int) -> SlideReadError:
     """Error for an image that would have to be decoded in one piece and is too large for it."""
     return SlideReadError(
-        f"{path}: {shape[1]} × {shape[0]} pixels in one piece are too many to decode (at most "
-        f"{MAX_WHOLE_PX // 10**6} million). Convert the image to a tiled pyramidal TIFF, for "
-        "instance with QuPath or with 'vips tiffsave --tile --pyramid'."
+        f"{path}: {shape[1]} × {shape[0]} pixels in one piece are too many to decode "
+        f"({n_bytes / 1e9:.1f} GB, at most {MAX_WHOLE_BYTES / 1e9:.1f} GB). Convert the image to a "
+        "tiled pyramidal TIFF, for instance with QuPath or with 'vips tiffsave --tile --pyramid'."
     )
 
 

@@ -75,7 +75,7 @@ class TiffSource:
             is_rgb=is_rgb,
             channel_names=names or default_channel_names(n_channels, is_rgb),
             pixel_size=tiff_pixel_size(self._tif),
-            warnings=tuple(warnings),
+            warnings=(*warnings, *self._convert.warnings),
         )
 
     def read(
@@ -161,6 +161,7 @@ class _Conversion:
         self.dtype, self.n_channels, self.is_rgb = level.dtype, samples, False
         extra = int(page.extrasamples[0]) if page.extrasamples else 0
         self._premultiplied = extra == int(tifffile.EXTRASAMPLE.ASSOCALPHA)
+        self.warnings: list[str] = []
         if level.dtype.kind not in "uifb":
             raise SlideReadError(
                 f"{path}: pixels of type {level.dtype} are not supported. Save the image with 8 or "
@@ -176,8 +177,13 @@ class _Conversion:
             # JPEG is decoded to RGB, other codecs leave YCbCr as it is.
             kind == photometric.RGB or kind == photometric.YCBCR and page.compression in _JPEG
         ):
-            self._kind = "rgb" if samples == 3 else "alpha"
+            self._kind = "alpha" if samples == 4 and extra in (1, 2) else "rgb"
             self.n_channels, self.is_rgb = 3, True
+            if samples == 4 and self._kind == "rgb":
+                self.warnings.append(
+                    f"{path}: the fourth channel is left out, since the file does not say that it "
+                    "is opacity."
+                )
         elif kind == photometric.SEPARATED and samples == 4:
             self._kind, self.n_channels, self.is_rgb = "cmyk", 3, True
         elif kind == photometric.MINISWHITE:
@@ -201,6 +207,8 @@ class _Conversion:
     def __call__(self, raw: NDArray[Any]) -> NDArray[Any]:
         if self._kind == "alpha":
             return color.composite_on_white(raw, premultiplied=self._premultiplied)
+        if self._kind == "rgb":
+            return raw[..., :3]
         if self._kind == "palette":
             assert self._table is not None
             return np.take(self._table, np.minimum(raw[..., 0], len(self._table) - 1), axis=0)

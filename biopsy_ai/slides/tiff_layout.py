@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biopsy_ai.errors import SlideReadError
-from biopsy_ai.slides.source import MAX_WHOLE_PX, too_large
+from biopsy_ai.slides.source import MAX_WHOLE_BYTES, too_large
 
 if TYPE_CHECKING:
     import tifffile
@@ -216,8 +216,8 @@ def check_level(level: TiffLevel, path: Path) -> None:
         handle = page.parent.filehandle
         if not handle.closed and (offsets + counts).max() > handle.size:
             raise truncated
-        if math.prod(level.segment_shape) > MAX_WHOLE_PX:
-            raise too_large(path, level.shape)
+        if level.segment_bytes > MAX_WHOLE_BYTES:
+            raise too_large(path, level.shape, level.segment_bytes)
         stored = counts[position * per_plane : (position + 1) * per_plane]
         stored = stored[stored > 0]
         if level.segment_bytes > _CHECKED_BYTES and len(stored):

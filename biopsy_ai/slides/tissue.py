@@ -87,6 +87,12 @@ def tissue_mask(slide: Slide) -> TissueMask:
     return TissueMask(_dilate(mask, MARGIN_UM / mpp), mpp, float(tissue.sum()) * mpp**2)
 
 
+def has_dark_background(slide: Slide) -> bool:
+    """Whether a slide shows light on black, as `is_dark_background` tells it from a thumbnail."""
+    image, _ = slide.thumbnail(THUMBNAIL_MPP)
+    return is_dark_background(image, slide.is_rgb, white_level(slide.dtype))
+
+
 def is_dark_background(image: NDArray[np.float32], is_rgb: bool, white: float) -> bool:
     """Whether an image shows light on black (fluorescence) rather than stain on white.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cache
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import OutlineReadError
+from biopsy_ai.progress import Progress
 from biopsy_ai.report.files import replacing
 from biopsy_ai.synthesis import (
     STAINS,
@@ -25,8 +25,6 @@ from biopsy_ai.synthesis import (
 )
 from biopsy_ai.synthesis.geometry import geometry_from_outlines
 from biopsy_ai.training.targets import make_targets
-
-Progress = Callable[[str, int, int], None]
 
 FIELD_UM = 512.0
 """Side of a bank section, µm."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import ConfigError
+from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.device import choose_device
 from biopsy_ai.segmentation.drawing import FiberMaps
+from biopsy_ai.segmentation.inner import Margins
 from biopsy_ai.segmentation.maps import MapNetwork
 from biopsy_ai.segmentation.model import Model, load_model, save_model
 from biopsy_ai.segmentation.network import STRIDE
@@ -24,8 +26,6 @@ from biopsy_ai.training.card import model_card
 from biopsy_ai.training.dataset import SectionCrops, normalized_section
 from biopsy_ai.training.real import TrainingImage, load_training_image, read_training_list
 from biopsy_ai.training.trainer import TrainConfig, train_network
-
-Progress = Callable[[str, int, int], None]
 
 ARCHITECTURE: dict[str, Any] = {"stem": 32, "widths": [48, 80, 128, 160, 160], "blocks": 1}
 """Settings of `FiberNet` for new models."""
@@ -168,7 +168,7 @@ def whole_maps(network: MapNetwork, image: NDArray[np.float32]) -> FiberMaps:
     height, width = image.shape[:2]
     pad = [(0, -n % STRIDE) for n in (height, width)]
     padded = np.pad(image, [*pad, (0, 0)], mode="edge")
-    maps = network.predict([padded], 0)[0]
+    maps = network.predict([padded], Margins(0, 0, 0, 0))[0]
     rows, cols = height + height % 2, width + width % 2
     return FiberMaps(
         maps.foreground[:rows, :cols],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from biopsy_ai.progress import Progress
 from biopsy_ai.report.files import replacing
 from biopsy_ai.segmentation.network import FiberNet
 from biopsy_ai.training.dataset import SectionCrops
 from biopsy_ai.training.losses import map_loss
 
-Progress = Callable[[str, int, int], None]
 logger = logging.getLogger(__name__)
 
 

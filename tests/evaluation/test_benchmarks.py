@@ -105,6 +105,7 @@ def test_the_manifest_says_which_image_is_for_what(
         "he/if_1": ("development", "if", 0.9),
     }
     assert datasets.labeled_sections(tmp_path)[2].channels() == {"border": 3}
+    assert {section.shrink_um for section in datasets.labeled_sections(tmp_path)} == {0}
     with pytest.raises(SystemExit, match="--data"):
         datasets.labeled_sections(tmp_path / "none")
 
@@ -154,6 +155,48 @@ def test_the_table_has_a_row_per_image_and_method_and_pools(
     assert (by_name["n true"], by_name["R"], by_name["count error %"]) == ("18", "0.889", "-11.1")
     assert (tmp_path / "pictures" / "poor" / "a_disagreements.png").stat().st_size > 0
     assert not (tmp_path / "pictures" / "good" / "a_disagreements.png").exists()
+
+
+def test_labels_with_the_membrane_are_judged_as_published_and_converted(
+    load: Callable[[str], Any], tmp_path: Path
+) -> None:
+    accuracy, datasets = load("accuracy"), load("datasets")
+    folder = tmp_path / "if_fibersight"
+    folder.mkdir()
+    truth = discs(radius=12, pitch=30, rows=4)
+    tifffile.imwrite(folder / "skm_rat_R7x10ta_fibers.tif", truth.astype(np.uint16))
+    tifffile.imwrite(
+        folder / "skm_rat_R7x10ta.tif",
+        np.zeros((4, *truth.shape), np.uint16),
+        photometric="minisblack",
+        metadata={"axes": "CYX"},
+    )
+    (tmp_path / "manifest.csv").write_text(
+        "file,stain,mpp,labels,use\n"
+        'if_fibersight/skm_rat_R7x10ta.tif,"IF, channels: 0 DAPI, 3 fiber border",1.0,'
+        "if_fibersight/skm_rat_R7x10ta_fibers.tif,development\n"
+    )
+    (section,) = datasets.labeled_sections(tmp_path)
+    assert section.shrink_um == 3.0
+    converted = section.converted_truth()
+    assert converted.shape == (240, 240)
+    radius_um = 0.5 * np.sqrt(np.bincount(converted.ravel())[1:] / np.pi)
+    np.testing.assert_allclose(radius_um, 12 - 3, atol=0.5)
+
+    def as_converted(path: Path, mpp: float, stain: str, channels: dict[str, int]) -> LabelField:
+        return LabelField(path, converted, (0.5, 0.5))
+
+    lines = accuracy.table([section], {"a": as_converted}, pictures=tmp_path / "p").splitlines()
+    header, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
+    published, without = (dict(zip(header, row, strict=True)) for row in rows)
+    assert published["image"].endswith("(published labels)")
+    assert without["image"].endswith("(labels without the membrane)")
+    assert (without["foreground Dice"], without["CSA bias µm² (limits)"]) == (
+        "1.000",
+        "+0 (+0 to +0)",
+    )
+    assert float(published["foreground Dice"]) == pytest.approx(2 * 0.5625 / 1.5625, abs=0.05)
+    assert float(published["CSA bias %"]) == pytest.approx(-43.75, abs=5)
 
 
 def test_large_sections_are_mirrored_without_seams(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from biopsy_ai.errors import ConfigError, OutlineReadError
+from biopsy_ai.errors import OutlineReadError, PixelSizeError
 from biopsy_ai.evaluation.files import evaluate_files, find_label_files
 
 
@@ -172,7 +172,7 @@ def test_what_cannot_be_compared_says_why(tmp_path: Path) -> None:
         write(tmp_path / "results" / name / "fibers.tif", squares())
     with pytest.raises(OutlineReadError, match="name files of one image alike"):
         evaluate_files(tmp_path / "results", truth)
-    with pytest.raises(ConfigError, match="pixel size"):
+    with pytest.raises(PixelSizeError, match=r"truth\.tif.*pixel size"):
         evaluate_files(truth, truth, mpp=-1)
     broken = tmp_path / "broken.tif"
     broken.write_bytes(truth.read_bytes()[:100])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from biopsy_ai.errors import PixelSizeError
 from biopsy_ai.evaluation.counts import MatchCounts
 from biopsy_ai.evaluation.metrics import THRESHOLDS, evaluate_fibers, pool_evaluations
 
@@ -207,5 +208,5 @@ def test_only_thresholds_asked_for_can_be_read() -> None:
         found.at(0.5)
     with pytest.raises(ValueError, match="at least one"):
         evaluate_fibers(TRUTH, TRUTH, thresholds=())
-    with pytest.raises(ValueError, match="pixel size"):
+    with pytest.raises(PixelSizeError, match="pixel size"):
         evaluate_fibers(TRUTH, TRUTH, mpp=0)

@@ -74,7 +74,7 @@ def test_columns_order_and_types(section: np.ndarray) -> None:
     assert fibers["label"].tolist() == [1, 5, 9, 12]
     assert fibers["shape_assessable"].dtype == bool
     assert fibers["confidence"].isna().all()
-    assert not fibers["touches_tissue_edge"].any()
+    assert fibers["touches_tissue_edge"].isna().all(), "unknown"
     assert fibers["angularity"].isna().all(), "four fibers are no reference"
 
 
@@ -98,6 +98,21 @@ def test_each_border_counts(edge: str) -> None:
     cols = {"left": slice(0, 3), "right": slice(47, 50)}.get(edge, slice(31, 40))
     labels[rows, cols] = 2
     assert measure_fibers(labels, (1, 1))["touches_border"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("mpp", "gap_px"), [((0.5, 0.5), 2), ((0.25, 0.25), 4), ((2, 0.2), 5)])
+def test_outlines_that_stop_short_of_the_border_touch_it(
+    mpp: tuple[float, float], gap_px: int
+) -> None:
+    """Within 1 µm, on each side; rows of 2 µm touch only in the last one."""
+    labels = np.zeros((60, 60), dtype=np.int32)
+    labels[20:40, gap_px : gap_px + 6] = 1
+    labels[20:40, 54 - gap_px : 60 - gap_px] = 2
+    labels[1:9, 20:40] = 3
+    labels[10:19, gap_px + 1 : 59 - gap_px] = 4
+    touching = measure_fibers(labels, mpp)["touches_border"].tolist()
+    assert touching == [True, True, mpp[0] < 2, False]
+    assert measure_fibers(labels.T, mpp[::-1])["touches_border"].tolist() == touching
 
 
 def test_a_loose_box_at_the_border_does_not_touch() -> None:

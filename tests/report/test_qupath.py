@@ -50,6 +50,7 @@ def test_features_are_as_qupath_expects_them(tmp_path) -> None:
             "min_feret_um": [np.nan],
             "n_acute_angles": np.array([3], dtype=np.int32),
             "shape_assessable": [True],
+            "touches_tissue_edge": pd.array([pd.NA], dtype="boolean"),
             "excluded": [True],
             "exclusion_reason": ["touches the border"],
         }

@@ -12,7 +12,7 @@ import tifffile
 
 from biopsy_ai.errors import Cancelled, OutputError
 from biopsy_ai.report import save as save_module
-from biopsy_ai.report.save import save_analysis
+from biopsy_ai.report.save import RESULT_FILES, is_complete, save_analysis
 from biopsy_ai.segmentation.outlines import read_outlines
 from biopsy_ai.segmentation.result import Segmentation
 
@@ -88,7 +88,31 @@ def test_a_missing_roiset_is_a_warning_in_the_summary(tmp_path, done, monkeypatc
     warnings = json.loads((tmp_path / "summary.json").read_text("utf-8"))["warnings"]
     assert warnings[0] == "a"
     assert "RoiSet.zip was not written" in warnings[1]
-    assert done.summary["warnings"] == ["a"]
+    assert done.summary["warnings"] == warnings
+    save_analysis(done, tmp_path / "again")
+    assert done.summary["warnings"] == warnings
+
+
+def test_results_are_complete_only_together(tmp_path, done) -> None:
+    save_analysis(done, tmp_path)
+    assert sorted(RESULT_FILES) == FILES
+    assert is_complete(tmp_path, done.summary)
+    for name in FILES:
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).unlink()
+        assert not is_complete(tmp_path, done.summary), name
+        (tmp_path / name).write_bytes(content)
+
+
+def test_results_without_a_roiset_are_complete_if_a_warning_says_so(
+    tmp_path, done, monkeypatch
+) -> None:
+    monkeypatch.setattr("biopsy_ai.report.imagej.HIGHEST", 100)
+    save_analysis(done, tmp_path)
+    assert is_complete(tmp_path, done.summary)
+    assert not is_complete(tmp_path, {"warnings": ["RoiSet.zip: 2 objects are no outlines"]})
+    (tmp_path / "fibers.csv").unlink()
+    assert not is_complete(tmp_path, done.summary)
 
 
 def test_an_unusable_folder_is_reported(tmp_path, done) -> None:

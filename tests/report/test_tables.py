@@ -22,15 +22,16 @@ def test_csv_has_six_digits_lower_case_truth_and_empty_for_missing(tmp_path) -> 
             "big": [12345678.9, -0.000012345678],
             "confidence": np.array([0.1, 1.0], dtype=np.float32),
             "excluded": [True, False],
+            "touches_tissue_edge": pd.array([pd.NA, True], dtype="boolean"),
             "reason": ['cut, "left"', ""],
             "name": ["Schnitt Ä", None],
         }
     )
     write_csv(tmp_path / "fibers.csv", frame)
     assert (tmp_path / "fibers.csv").read_bytes().decode("utf-8") == (
-        "label,area_um2,big,confidence,excluded,reason,name\n"
-        '1,1234.57,12345700,0.1,true,"cut, ""left""",Schnitt Ä\n'
-        "20000000,,-1.23457e-05,1,false,,\n"
+        "label,area_um2,big,confidence,excluded,touches_tissue_edge,reason,name\n"
+        '1,1234.57,12345700,0.1,true,,"cut, ""left""",Schnitt Ä\n'
+        "20000000,,-1.23457e-05,1,false,true,,\n"
     )
 
 

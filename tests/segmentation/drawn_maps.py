@@ -92,6 +92,7 @@ class MapSlide:
         self.path = Path("maps.tif")
         self.mpp = (0.5, 0.5)
         self.is_rgb = True
+        self.dtype = np.dtype(np.float32)
         self.n_channels = 3
         self.channel_names = ("red", "green", "blue")
         self.channels: dict[str, int] = {}
@@ -99,6 +100,9 @@ class MapSlide:
 
     def grid_shape(self, mpp: float) -> tuple[int, int]:
         return self.shape
+
+    def thumbnail(self, mpp: float) -> tuple[NDArray[np.float32], float]:
+        return np.ones((10, 10, 3), np.float32), mpp
 
     def read(
         self, y: int, x: int, height: int, width: int, mpp: float, *, channels: Any = None

@@ -49,6 +49,15 @@ def test_slight_overlap_goes_to_the_first(sheet: FiberSheet) -> None:
     assert np.count_nonzero(np.asarray(sheet.labels[:, :]) == 2) == 2500
 
 
+def test_rest_that_is_too_small_is_dropped() -> None:
+    sheet = FiberSheet((600, 700), min_area_px=100)
+    sheet.place([box_fiber(100, 100, 150, 150)])
+    sheet.place([box_fiber(140, 90, 145, 109)])  # keeps 5 x 10 px, of 5 x 19
+    sheet.place([box_fiber(148, 100, 153, 150)])  # keeps 3 x 50 px, of 5 x 50
+    assert sheet.boxes.tolist() == [[100, 100, 150, 150], [150, 100, 153, 150]]
+    assert np.unique(sheet.labels).tolist() == [0, 1, 2]
+
+
 def test_island_inside_a_fiber_is_a_part_of_it(sheet: FiberSheet) -> None:
     sheet.place(
         [

@@ -117,7 +117,7 @@ def test_tiles_without_tissue_are_skipped(maps: Maps, monkeypatch: pytest.Monkey
     slide = MapSlide(maps)
     found = segment_fibers(slide, config(512, overlap_px=32), model=MapModel())
     # 320 x 400 px of tissue: one tile, trimmed to whole strides, and its context
-    assert slide.reads == [(-32, -32, 320 + 64, 448 + 64)]
+    assert slide.reads == [(0, 0, 320 + 64, 448 + 64)]
     assert 0 < len(found) <= 25
     assert found.labels[400:].max() == 0
 
@@ -191,6 +191,17 @@ def test_fluorescence_uses_the_border_channel(maps: Maps) -> None:
     slide.channels = {"border": 0}
     found = segment_fibers(slide, config(), model=MapModel())
     assert found.provenance["border_channel"] == 0
+
+
+def test_color_image_called_fluorescence_needs_a_border_channel(
+    maps: Maps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = MapSlide(maps)
+    pink = np.full((10, 10, 3), (1, 0.7, 0.8), np.float32)
+    monkeypatch.setattr(slide, "thumbnail", lambda mpp: (pink, mpp))
+    called = config().model_copy(update={"stain": "if"})
+    with pytest.raises(ChannelError, match=r"1 \(green\)"):
+        segment_fibers(slide, called, model=MapModel())
 
 
 def test_fibers_at_the_tissue_edge_are_flagged(

@@ -13,9 +13,11 @@ def test_tiles_cover_all_tissue_once(shape: tuple[int, int], tile_px: int) -> No
     covered = np.zeros([side + 64 for side in shape], int)
     for tile in cut_tiles(shape, mask, 4.0, 0.5, tile_px, 50):
         covered[tile.y0 : tile.y1, tile.x0 : tile.x1] += 1
-        assert tile.context == 64
-        assert all(side % 64 == 0 for side in tile.input_shape)
-        assert tile.y0 // 512 >= 0
+        assert all(side in (0, 64) for side in tile.context)
+        assert all(side % 64 == 0 for side in (*tile.input_origin, *tile.input_shape))
+        assert min(tile.input_origin) >= 0
+        for start, length, side in zip(tile.input_origin, tile.input_shape, shape, strict=True):
+            assert start + length < side + 64
     assert (covered[: shape[0], : shape[1]] == 1).all()
 
 
@@ -35,7 +37,9 @@ def test_tiles_are_trimmed_to_the_tissue() -> None:
     mask[40, 100] = True  # 320..327, 800..807 px
     (tile,) = cut_tiles((2048, 2048), mask, 4.0, 0.5, 1024, 32)
     assert (tile.y0, tile.x0, tile.y1, tile.x1) == (320, 768, 384, 832)
-    assert tile.input_shape == (128, 128)
+    assert tile.context == (64, 64, 64, 64)
+    assert tile.input_origin == (256, 704)
+    assert tile.input_shape == (192, 192)
 
 
 def test_no_tissue_no_tiles() -> None:

@@ -34,6 +34,18 @@ def test_margin_of_the_mask_is_taken_off(tissue: NDArray[np.bool_]) -> None:
     assert not edge.is_faced_by(contour(500, 790, 50), 0.5)
 
 
+def test_fibers_of_a_label_image_with_oblong_pixels(tissue: NDArray[np.bool_]) -> None:
+    labels = np.zeros((500, 1000), np.int32)  # of 1 by 0.5 µm: glass from column 1000 on
+    labels[250:300, 890:990] = 7
+    labels[250:300, 700:850] = 3
+    labels[10, 10] = 7  # a stray pixel
+    edge = TissueEdge.from_mask(tissue, 4.0)
+    ids, boxes = np.array([3, 7]), np.array([[250, 700, 300, 850], [10, 10, 300, 990]])
+    assert edge.find_facing(labels, (1.0, 0.5), ids, boxes).tolist() == [False, True]
+    whole = TissueEdge.from_mask(np.ones_like(tissue), 4.0)
+    assert not whole.find_facing(labels, (1.0, 0.5), ids, boxes).any()
+
+
 def test_cracks_are_no_edge() -> None:
     mask = np.ones((250, 250), bool)
     mask[100:104, 50:200] = False

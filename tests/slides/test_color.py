@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
+import pytest
 
 from biopsy_ai.slides import color
 
@@ -15,6 +18,19 @@ def test_transparency_shows_white():
 def test_premultiplied_transparency():
     image = np.array([[[0, 20, 40, 51]]], np.uint8)
     assert color.composite_on_white(image, premultiplied=True).tolist() == [[[204, 224, 244]]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_transparency_takes_little_memory(dtype, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, (600, 500, 4)).astype(dtype)
+    whole = color.composite_on_white(image)
+    monkeypatch.setattr(color, "_BAND_PX", 10_000)
+    tracemalloc.start()
+    by_bands = color.composite_on_white(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(by_bands, whole)
+    assert peak < 2 * by_bands.nbytes
 
 
 def test_cmyk():

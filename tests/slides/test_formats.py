@@ -4,7 +4,7 @@ import pytest
 
 from biopsy_ai.errors import SlideReadError
 from biopsy_ai.slides import find_slides
-from biopsy_ai.slides.formats import slide_name
+from biopsy_ai.slides.formats import slide_files, slide_name
 
 
 def test_folders_give_their_images_in_order(tmp_path):
@@ -51,6 +51,25 @@ def test_folder_without_slides(tmp_path):
 )
 def test_slide_name(tmp_path, file, name):
     assert slide_name(tmp_path / file) == name
+
+
+def test_files_of_a_slide(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    for name in ("a.mrxs", "a/Slidedat.ini", "a/Data0000.dat", "b.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    series = {"level0": "1", "level1.dcm": "1", "other.dcm": "2", "broken.dcm": None}
+    for name in series:
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM")
+    monkeypatch.setattr("biopsy_ai.slides.openslide.dicom_series", lambda path: series[path.name])
+
+    def files(name):
+        return sorted(p.relative_to(tmp_path).as_posix() for p in slide_files(tmp_path / name))
+
+    assert files("a.mrxs") == ["a.mrxs", "a/Data0000.dat", "a/Slidedat.ini"]
+    assert files("level0") == files("level1.dcm") == ["level0", "level1.dcm"]
+    assert files("other.dcm") == ["other.dcm"]
+    assert files("broken.dcm") == ["broken.dcm"]
+    assert files("b.png") == ["b.png"]
 
 
 def test_dicom_files_of_one_slide_count_once(tmp_path, monkeypatch):

@@ -32,6 +32,17 @@ def test_fluorescence_has_a_range_per_channel(tmp_path):
     assert high[2] > low[2]
 
 
+@pytest.mark.parametrize(("white", "channels"), [(0, {}), (255, {"border": 1})])
+def test_color_fluorescence_has_a_range_per_channel(tmp_path, white, channels):
+    """A dark background tells, or a named border."""
+    image = np.random.default_rng(0).integers(0, 40, (200, 200, 3), dtype=np.uint8)
+    image = np.abs(white - image * np.array([1, 4, 6])).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    with open_slide(tmp_path / "a.tif", mpp=0.5, channels=channels) as slide:
+        low, high = intensity_range(slide)
+    np.testing.assert_allclose((low, high), np.percentile(image, (0.5, 99.5), axis=(0, 1)))
+
+
 def test_large_slides_are_sampled_in_their_tissue(tmp_path):
     # Thin bright membranes, which a thumbnail would lose, in a tenth of a dark slide.
     image = np.full((3000, 3000), 100, np.uint16)

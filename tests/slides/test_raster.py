@@ -122,6 +122,18 @@ def test_decompression_bomb(tmp_path):
         open_slide(tmp_path / "bomb.png", mpp=0.5)
 
 
+@pytest.mark.parametrize(("bits", "color_type"), [(8, 0), (8, 2), (8, 6), (16, 2), (16, 6)])
+def test_channels_and_bits_count_for_the_limit(tmp_path, bits, color_type):
+    header = struct.pack(">IIBBBBB", 15000, 15000, bits, color_type, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"x")
+    (tmp_path / "large.png").write_bytes(data)
+    if bits == 8:
+        open_slide(tmp_path / "large.png", mpp=0.5).close()
+        return
+    with pytest.raises(SlideReadError, match=r"large.png.*\(1\.[48] GB, at most 1\.2 GB\)"):
+        open_slide(tmp_path / "large.png", mpp=0.5)
+
+
 def test_large_but_allowed_header_does_not_hit_the_limit_of_pillow(tmp_path):
     header = struct.pack(">IIBBBBB", 19000, 19000, 8, 0, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"x")

@@ -116,6 +116,25 @@ def test_rgba_is_put_on_white(tmp_path, rgb):
     assert slide.n_channels == 3
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_fourth_channel_that_is_not_said_to_be_opacity_is_left_out(tmp_path, rgb, planar):
+    image = np.dstack([rgb, rgb[..., 0] // 2])
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        image if planar == "contig" else np.moveaxis(image, 2, 0),
+        photometric="rgb",
+        planarconfig=planar,
+        extrasamples=["unspecified"],
+    )
+    pixels, slide = whole(tmp_path / "a.tif")
+    np.testing.assert_array_equal(pixels, rgb)
+    assert slide.is_rgb
+    assert any("a.tif: the fourth channel is left out" in text for text in slide.warnings)
+    with open_slide(tmp_path / "a.tif", mpp=0.5) as slide:
+        blue = slide.read(0, 0, 20, 30, 0.5, channels=[2])
+    np.testing.assert_array_equal(blue[..., 0], rgb[:20, :30, 2])
+
+
 def test_palette(tmp_path, rgb):
     table = np.random.default_rng(0).integers(0, 65536, (3, 256), dtype=np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", rgb[..., 0], photometric="palette", colormap=table)

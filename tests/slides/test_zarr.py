@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,20 @@ def test_multichannel(tmp_path, planes, version):
             slide.read_region(20, 40, 1, 30, 20), expected[::2, ::2][10:40, 20:40]
         )
         assert len(slide.sha256()) == 64
+
+
+def test_hash_changes_with_the_pixels_and_not_with_the_place(tmp_path, planes):
+    def digest(name):
+        with open_slide(tmp_path / name) as slide:
+            return slide.sha256()
+
+    write_ome_zarr(tmp_path / "a.zarr", planes, "0.5")
+    (tmp_path / "moved").mkdir()
+    shutil.copytree(tmp_path / "a.zarr", tmp_path / "moved" / "b.zarr")
+    assert digest("a.zarr") == digest("moved/b.zarr")
+    planes[0, 200, 100] += 1
+    write_ome_zarr(tmp_path / "b.zarr", planes, "0.5")
+    assert digest("a.zarr") != digest("b.zarr")
 
 
 def test_three_8_bit_channels_are_a_color_image(tmp_path, rgb):

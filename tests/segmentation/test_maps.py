@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from biopsy_ai.segmentation.device import Device
+from biopsy_ai.segmentation.inner import Margins
+from biopsy_ai.segmentation.maps import MapNetwork
+
+torch = pytest.importorskip("torch")
+
+
+class Ramp(torch.nn.Module):
+    """Three maps that count the layers of precision, nan in half precision on demand."""
+
+    def __init__(self, *, overflows: bool = False) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.overflows = overflows
+
+    def forward(self, picture: Any) -> Any:
+        logits = torch.logit(picture.float().clamp(1e-4, 1 - 1e-4)).to(self.weight.dtype)
+        if self.overflows and self.weight.dtype != torch.float32:
+            logits[0, 0, 0, 0] = torch.nan
+        return logits
+
+
+def network(module: Any, dtype: Any) -> MapNetwork:
+    model: Any = SimpleNamespace(network=lambda device: module.to(dtype))
+    return MapNetwork(model, Device("cpu", dtype, 1 << 20))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_maps_are_quantized_halved_and_cut(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    pictures = list(rng.uniform(0, 1, (2, 128, 192, 3)).astype(np.float32))
+    pictures[0][:, :64] = (1, 0, 1)  # the ends of the range must not wrap around
+    found = network(Ramp(), dtype).predict(pictures, Margins(32, 32, 32, 32))
+    assert len(found) == 2
+    for maps, picture in zip(found, pictures, strict=True):
+        inner = picture[32:-32, 32:-32]
+        assert maps.foreground.shape == (64, 128)
+        assert np.abs(maps.foreground - 255 * inner[..., 0]).max() <= 2
+        halved = inner.reshape(32, 2, 64, 2, 3).mean((1, 3))
+        assert np.abs(maps.border - 255 * halved[..., 1]).max() <= 2
+        assert np.abs(maps.distance - 255 * halved[..., 2]).max() <= 2
+
+
+def test_overflow_in_half_precision_falls_back_to_single() -> None:
+    module = Ramp(overflows=True)
+    picture = np.full((64, 64, 3), 0.5, np.float32)
+    (maps,) = network(module, torch.bfloat16).predict([picture], Margins(0, 0, 0, 0))
+    assert module.weight.dtype == torch.float32
+    assert np.isin(maps.foreground, (127, 128)).all()
