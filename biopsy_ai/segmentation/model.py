@@ -62,8 +62,18 @@ class Model:
 
     @cached_property
     def thresholds(self) -> InstanceThresholds:
-        """Thresholds tuned for this model."""
+        """Thresholds tuned for this model in bright field."""
         return InstanceThresholds.from_mapping(self.spec["thresholds"])
+
+    @cached_property
+    def fluorescence_thresholds(self) -> InstanceThresholds:
+        """Thresholds tuned for single channels; those of bright field where there are none.
+
+        The inside of a fiber is as dark there as the space between fascicles, so that the maps
+        are less certain than in bright field.
+        """
+        values = self.spec.get("fluorescence_thresholds", self.spec["thresholds"])
+        return InstanceThresholds.from_mapping(values)
 
     def network(self, device: Device | str = "auto") -> torch.nn.Module:
         """Build the network for prediction on a device.
@@ -268,7 +278,7 @@ def _check(model: Model) -> None:
 
     from biopsy_ai.segmentation.network import FiberNet
 
-    _ = model.thresholds
+    _ = model.thresholds, model.fluorescence_thresholds
     known = inspect.signature(FiberNet.__init__).parameters
     unknown = [key for key in model.spec["architecture"] if key == "self" or key not in known]
     if unknown:

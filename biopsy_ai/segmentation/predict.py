@@ -92,7 +92,9 @@ def segment_fibers(
     shape = slide.grid_shape(mpp)
     settings = config.segmentation
     tiles = cut_tiles(shape, tissue.mask, tissue.mpp, mpp, settings.tile_px, settings.overlap_px)
-    thresholds = chosen_thresholds(model.thresholds, config)
+    fluorescent = reader.channel is not None
+    tuned = model.fluorescence_thresholds if fluorescent else model.thresholds
+    thresholds = chosen_thresholds(tuned, config)
     network = MapNetwork(model, device)
     drawer = _WindowDrawer(
         shape=shape,

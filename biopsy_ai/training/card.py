@@ -42,9 +42,13 @@ def model_card(spec: Mapping[str, Any]) -> str:
         "",
         "## Measured",
         "",
-        "Thresholds were tuned on the development images and on synthetic sections; there, "
-        f"F1 is {tuning.get('f1_50', '?')} at IoU 0.5 and {tuning.get('f1_75', '?')} at IoU 0.75, "
-        f"median bias of the cross-sectional area {tuning.get('csa_bias_percent', '?')} %.",
+        "Thresholds were tuned on the development images and on unseen synthetic sections. There:",
+        "",
+        *(
+            f"- {name.replace('_', ' ')}: F1 {score['f1_50']} at IoU 0.5, {score['f1_75']} at "
+            f"IoU 0.75, median bias of the cross-sectional area {score['csa_bias_percent']} %"
+            for name, score in tuning.items()
+        ),
         "",
         TABLE_MARK,
         "",

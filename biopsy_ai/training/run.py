@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.device import choose_device
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.inner import Margins
 from biopsy_ai.segmentation.maps import MapNetwork
-from biopsy_ai.segmentation.model import Model, load_model, save_model
+from biopsy_ai.segmentation.model import load_model, save_model
 from biopsy_ai.segmentation.network import STRIDE
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
 from biopsy_ai.segmentation.tuning import TuningScore, tune_thresholds
@@ -126,41 +125,76 @@ def tune_model(
     device: str = "auto",
     workers: int = 2,
     progress: Progress | None = None,
-) -> TuningScore:
+) -> dict[str, TuningScore]:
     """Tune the thresholds of a model on development images and unseen synthetic sections.
 
-    The folder's ``model.yaml`` and card are rewritten.
+    Bright field and fluorescence are tuned apart. The folder's ``model.yaml`` and card are
+    rewritten.
+
+    Returns
+    -------
+    dict
+        The score under the name that the thresholds have in ``model.yaml``.
     """
     model = load_model(folder)
     fields = _tuning_fields(load_images(development), sections, progress)
     network = MapNetwork(model, choose_device(device))
-    maps, truths, ignores = [], [], []
-    for number, (image, labels, ignore) in enumerate(fields, start=1):
-        maps.append(whole_maps(network, image))
-        truths.append(labels)
-        ignores.append(ignore)
-        if progress:
-            progress("predict", number, len(fields))
-    thresholds, score = tune_thresholds(
-        maps, truths, ignores=ignores, start=model.thresholds, workers=workers, progress=progress
-    )
-    _rewrite(model, thresholds, score)
-    return score
+    spec = {k: v for k, v in model.spec.items() if k != "weights_sha256"}
+    scores = {}
+    for name, fluorescent in (("thresholds", False), ("fluorescence_thresholds", True)):
+        chosen = [f for f in fields if f.fluorescent == fluorescent]
+        if not any(f.labels.any() for f in chosen):
+            continue
+        maps = []
+        for number, field in enumerate(chosen, start=1):
+            maps.append(whole_maps(network, field.image))
+            if progress:
+                progress("predict", number, len(chosen))
+        spec[name], scores[name] = tune_thresholds(
+            maps,
+            [f.labels for f in chosen],
+            ignores=[f.ignore for f in chosen],
+            start=InstanceThresholds.from_mapping(model.spec["thresholds"]),
+            workers=workers,
+            progress=progress,
+        )
+    spec["tuning"] = {
+        name: {
+            "f1_50": round(score.f1[0], 4),
+            "f1_75": round(score.f1[1], 4),
+            "csa_bias_percent": round(100 * score.csa_bias, 2),
+        }
+        for name, score in scores.items()
+    }
+    save_model(model.folder, model.unfolded(), spec, card=model_card(spec))
+    return scores
+
+
+@dataclass(frozen=True)
+class _TuningField:
+    image: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    ignore: NDArray[np.bool_] | None
+    fluorescent: bool
 
 
 def _tuning_fields(
     images: list[TrainingImage], sections: int, progress: Progress | None
-) -> list[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bool_] | None]]:
-    fields: list[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bool_] | None]] = [
-        (i.image, i.labels, i.targets[..., 3] == 0) for i in images
+) -> list[_TuningField]:
+    fields = [
+        _TuningField(i.image, i.labels, i.targets[..., 3] == 0, _is_gray(i.image)) for i in images
     ]
     for n in range(sections):
         section = render_training_section(TUNING_SEED + n)
         picture = normalized_section(section.image, np.random.default_rng(n))
-        fields.append((picture, section.labels, None))
+        fields.append(_TuningField(picture, section.labels, None, _is_gray(picture)))
         if progress:
             progress("render", n + 1, sections)
     return fields
+
+
+def _is_gray(image: NDArray[np.float32]) -> bool:
+    return bool(np.array_equal(image[::16, ::16, 0], image[::16, ::16, 2]))
 
 
 def whole_maps(network: MapNetwork, image: NDArray[np.float32]) -> FiberMaps:
@@ -175,15 +209,3 @@ def whole_maps(network: MapNetwork, image: NDArray[np.float32]) -> FiberMaps:
         maps.border[: rows // 2, : cols // 2],
         maps.distance[: rows // 2, : cols // 2],
     )
-
-
-def _rewrite(model: Model, thresholds: InstanceThresholds, score: TuningScore) -> None:
-    spec = {k: v for k, v in model.spec.items() if k != "weights_sha256"}
-    spec["thresholds"] = thresholds
-    spec["tuning"] = {
-        "f1_50": round(score.f1[0], 4),
-        "f1_75": round(score.f1[1], 4),
-        "csa_bias_percent": round(100 * score.csa_bias, 2),
-        "working_mpp": OUTLINE_MPP,
-    }
-    save_model(model.folder, model.unfolded(), spec, card=model_card(spec))

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from biopsy_ai.segmentation.drawing import FiberDrawing, FiberMaps, draw_fibers, fiber_maps
+from biopsy_ai.segmentation.thresholds import InstanceThresholds
+
+
+def draw(mask: NDArray[np.uint8], **thresholds: float) -> list[FiberDrawing]:
+    """Draw the one fiber of a mask that the coarse grid sees whole."""
+    foreground = np.where(mask > 0, 230, 10).astype(np.uint8)
+    small = mask[::2, ::2] | mask[1::2, ::2] | mask[::2, 1::2] | mask[1::2, 1::2]
+    labels = (small > 0).astype(np.uint16)
+    maps = FiberMaps(foreground, np.zeros_like(small), np.full_like(small, 200))
+    rows, columns = ndimage.find_objects(labels)[0]
+    box = np.array([[rows.start, columns.start, rows.stop, columns.stop]])
+    chosen = InstanceThresholds(**{"min_area_um2": 0, **thresholds})
+    return list(draw_fibers(labels, np.array([1]), box, maps, chosen, 0.5))
+
+
+def test_fine_corners_are_drawn_on_the_full_grid() -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    cv2.fillPoly(mask, [np.array([[11, 47], [31, 11], [49, 47]])], 1)
+    (fiber,) = draw(mask)
+    found = np.zeros_like(mask)
+    height, width = fiber.mask.shape
+    found[fiber.y0 : fiber.y0 + height, fiber.x0 : fiber.x0 + width] = fiber.mask > 0
+    assert np.count_nonzero(found != mask) <= 0.01 * mask.sum()
+    assert fiber.area_px == np.count_nonzero(fiber.mask)
+    assert fiber.confidence == pytest.approx(230 / 255, abs=0.01)
+    assert (found[fiber.contour[:, 0], fiber.contour[:, 1]] == 1).all()
+
+
+def test_parts_that_meet_at_a_corner_are_cut() -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    mask[10:30, 10:30] = 1
+    mask[30:40, 30:40] = 1
+    (fiber,) = draw(mask)
+    assert (fiber.y0, fiber.x0, fiber.mask.shape) == (10, 10, (20, 20))
+    assert fiber.area_px == 400
+    assert fiber.contour.max() < 30
+
+
+def test_the_largest_piece_is_kept_and_its_holes_filled() -> None:
+    mask = np.zeros((60, 80), np.uint8)
+    mask[10:40, 10:40] = 1
+    mask[20:26, 20:26] = 0
+    mask[10:20, 60:66] = 1
+    (fiber,) = draw(mask)
+    assert (fiber.y0, fiber.x0, fiber.mask.shape) == (10, 10, (30, 30))
+    assert (fiber.mask == 255).all()
+    # What the network saw in the hole counts for the confidence.
+    assert fiber.confidence == pytest.approx((864 * 230 + 36 * 10) / (900 * 255), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "thresholds", [{"min_peak": 0.9}, {"min_foreground": 0.95}, {"min_area_um2": 230}]
+)
+def test_what_is_no_fiber_is_left_out(thresholds: dict[str, float]) -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    mask[10:40, 10:40] = 1  # 225 µm²
+    assert len(draw(mask)) == 1
+    assert draw(mask, **thresholds) == []
+
+
+def test_odd_sides_are_filled_up() -> None:
+    maps = fiber_maps(np.ones((5, 7)), np.zeros((5, 7)), np.full((5, 7), 0.5))
+    assert maps.foreground.shape == (6, 8)
+    assert (maps.foreground == 255).all()
+    assert maps.distance.shape == (3, 4)
+    assert np.isin(maps.distance, (127, 128)).all()
+
+
+def test_half_maps_must_fit() -> None:
+    with pytest.raises(ValueError, match="border"):
+        FiberMaps(*(np.zeros((4, 4), np.uint8) for _ in range(3)))
