@@ -66,6 +66,12 @@ def main() -> None:
     parser.add_argument("--synthetic", action="store_true", help="judge synthetic sections instead")
     parser.add_argument("--presets", help="with --synthetic: only these, comma-separated")
     parser.add_argument("--stains", help="with --synthetic: only these, comma-separated")
+    parser.add_argument(
+        "--severity",
+        type=float,
+        default=0.5,
+        help="with --synthetic: spread of staining and scanning, 0 clean .. 1 as in training",
+    )
     parser.add_argument("--size-um", type=float, default=768.0, help="with --synthetic: field side")
     parser.add_argument("--seed", type=int, default=900_000, help="with --synthetic: first seed")
     options = parser.parse_args()
@@ -82,6 +88,7 @@ def main() -> None:
                     stains=options.stains.split(",") if options.stains else None,
                     seed=options.seed,
                     size_um=options.size_um,
+                    severity=options.severity,
                 )
             )
         return

@@ -50,11 +50,13 @@ class Case:
     """True small angular fibers: ``found`` and, of `SHAPES`, ``<name>_true`` and ``_found``."""
 
 
-def draw_section(name: str, stain: str, seed: int, size_um: float) -> SyntheticSection:
+def draw_section(
+    name: str, stain: str, seed: int, size_um: float, severity: float
+) -> SyntheticSection:
     """Draw one section; the only place that knows the generator."""
     params = SectionParams(
         tissue=preset(name),
-        imaging=random_imaging(np.random.default_rng(seed), stain),
+        imaging=random_imaging(np.random.default_rng(seed), stain, severity=severity),
         stain=stain,
         size_um=(size_um, size_um),
         mpp=MPP,
@@ -69,13 +71,14 @@ def cases(
     stains: Sequence[str] | None = None,
     seed: int,
     size_um: float,
+    severity: float,
 ) -> Iterator[Case]:
     """Draw a section of every preset in every stain and outline it."""
     drawn = 0
     with tempfile.TemporaryDirectory() as folder:
         for name in presets or preset_names():
             for stain in stains or STAINS:
-                section = draw_section(name, stain, seed + drawn, size_um)
+                section = draw_section(name, stain, seed + drawn, size_um, severity)
                 drawn += 1
                 path = Path(folder) / "section.tif"
                 tifffile.imwrite(
@@ -98,9 +101,12 @@ def report(
     stains: Sequence[str] | None = None,
     seed: int = 900_000,
     size_um: float = 768.0,
+    severity: float = 0.5,
 ) -> str:
     """Outline all sections and make a Markdown table: by stain, by preset, all, and the worst."""
-    found = list(cases(method, presets=presets, stains=stains, seed=seed, size_um=size_um))
+    found = list(
+        cases(method, presets=presets, stains=stains, seed=seed, size_um=size_um, severity=severity)
+    )
     rows = [
         *(_row(stain, [c for c in found if c.stain == stain]) for stain in _unique(found, "stain")),
         *(_row(name, [c for c in found if c.preset == name]) for name in _unique(found, "preset")),

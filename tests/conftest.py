@@ -20,7 +20,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip window tests where a window would end the whole test run."""
+    """Run window tests last, and skip them where a window would end the whole test run."""
+    # Once Mesa's software renderer is loaded, importing triton (which every torch optimizer
+    # does) crashes the process: both bring their own LLVM.
+    items.sort(key=lambda item: "gui" in item.keywords)
     if not sys.platform.startswith("linux") or os.environ.get("DISPLAY") or shutil.which("Xvfb"):
         return
     no_display = pytest.mark.skip(reason="no display and no Xvfb (Debian: apt-get install xvfb)")

@@ -385,7 +385,9 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
     """A real Ctrl-C, at the moment at which the label image is being written."""
     started = tmp_path / "started"
     code = (
-        "import pathlib, sys, time\n"
+        "import pathlib, signal, sys, time\n"
+        # a shell that runs the tests in the background makes its children ignore Ctrl-C
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import biopsy_ai.report.save as save\n"
         "def slow(path, labels, mpp):\n"
         "    with save.replacing(path) as temporary:\n"

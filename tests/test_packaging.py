@@ -149,7 +149,9 @@ def test_wheel_finds_models_and_samples(installed: Environment, repository: Path
     require_bundled(repository)
     package = Path(str(installed.evaluate("__import__('biopsy_ai').__file__"))).parent
     assert package.is_relative_to(installed.folder.resolve())
-    assert str(repository) not in str(installed.evaluate("__import__('sys').path"))
+    paths = installed.evaluate("__import__('sys').path")
+    assert isinstance(paths, list)
+    assert str(repository) not in paths
     ask = "__import__('biopsy_ai.resources').resources"
     models = Path(str(installed.evaluate(f"str({ask}.bundled('models', 'muscle'))")))
     assert models == package / "_bundled" / "models" / "muscle"

@@ -122,6 +122,7 @@ class MapModel:
     weights_sha256 = "0" * 64
     working_mpp = 0.5
     thresholds = InstanceThresholds()
+    fluorescence_thresholds = InstanceThresholds(foreground=0.4)
     spec: dict[str, Any] = {"version": "1"}
 
     def network(self, device: Any) -> Any:

@@ -191,6 +191,7 @@ def test_fluorescence_uses_the_border_channel(maps: Maps) -> None:
     slide.channels = {"border": 0}
     found = segment_fibers(slide, config(), model=MapModel())
     assert found.provenance["border_channel"] == 0
+    assert found.provenance["thresholds"]["foreground"] == 0.4  # type: ignore[index]
 
 
 def test_color_image_called_fluorescence_needs_a_border_channel(
