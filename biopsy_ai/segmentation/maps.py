@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.segmentation.device import Device
+from biopsy_ai.segmentation.device import Device, keep_memory
 from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
 from biopsy_ai.segmentation.inner import Margins, inner_logits
 from biopsy_ai.segmentation.model import Model
@@ -25,6 +25,8 @@ class MapNetwork:
     """
 
     def __init__(self, model: Model, device: Device) -> None:
+        if device.name == "cpu":
+            keep_memory()
         self.device = device
         self._network = model.network(device)
         self._dtype = device.dtype
