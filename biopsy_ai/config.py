@@ -44,7 +44,7 @@ class _Section(BaseModel):
 class SegmentationConfig(_Section):
     """How fibers are outlined. ``None`` takes the value tuned for, and stored with, the model."""
 
-    tile_px: Annotated[int, Field(ge=512, le=8192, multiple_of=512)] = 2048
+    tile_px: Annotated[int, Field(ge=512, le=8192, multiple_of=512)] = 1536
     """Side of the core of a network tile, pixels, a multiple of 512. Changes speed and memory, not
     the fibers."""
     overlap_px: Annotated[int, Field(ge=0, le=512)] = 256

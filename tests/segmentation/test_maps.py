@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,3 +57,23 @@ def test_overflow_in_half_precision_falls_back_to_single() -> None:
     (maps,) = network(module, torch.bfloat16).predict([picture], Margins(0, 0, 0, 0))
     assert module.weight.dtype == torch.float32
     assert np.isin(maps.foreground, (127, 128)).all()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_memory_of_large_blocks_is_kept_for_the_next_ones() -> None:
+    code = (
+        "import resource\n"
+        "from biopsy_ai.segmentation.device import keep_memory\n"
+        "keep_memory()\n"
+        "def faults():\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "b'x' * (1 << 27)\n"
+        "before = faults()\n"
+        "b'x' * (1 << 27)\n"
+        "print(faults() - before)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    # 128 MB have 32 768 pages, which a fresh block would touch one by one
+    assert int(found.stdout) < 4000
