@@ -63,6 +63,14 @@ def fill_polygon(target: NDArray, outline_um: Points, mpp: float, value: float) 
     target[top : bottom + 1, left : right + 1][inside] = value
 
 
+def parted(labels: NDArray) -> NDArray[np.uint8]:
+    """Mask of all labels, 0 or 1, cut by a line of pixels where one label meets another value."""
+    mask = (labels > 0).astype(np.uint8)
+    mask[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
+    mask[1:][labels[1:] != labels[:-1]] = 0
+    return mask
+
+
 def rasterize(geometry: Geometry, mpp: float) -> Layers:
     """Draw all shapes on a grid of pixel size `mpp` µm whose corner is the field's corner.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from biopsy_ai.synthesis.cells import Nuclei
 from biopsy_ai.synthesis.geometry import Geometry
 from biopsy_ai.synthesis.parameters import ImagingParams, TissueParams
-from biopsy_ai.synthesis.raster import Layers
+from biopsy_ai.synthesis.raster import Layers, parted
 from biopsy_ai.synthesis.texture import Float32, fibrous_noise, smooth_noise
 
 
@@ -33,10 +33,7 @@ def _rim(layers: Layers, mpp: float) -> tuple[Float32, Float32]:
     import cv2
 
     labels = layers.labels
-    core = (labels > 0).astype(np.uint8)
-    core[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
-    core[1:][labels[1:] != labels[:-1]] = 0
-    inside = cv2.distanceTransform(core, cv2.DIST_L2, 3)
+    inside = cv2.distanceTransform(parted(labels), cv2.DIST_L2, 3)
     outside = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, 3)
     return inside * np.float32(mpp), outside * np.float32(mpp)
 
@@ -180,10 +177,7 @@ def _draw_fat(
     import cv2
 
     fat = layers.fat
-    core = (fat > 0).astype(np.uint8)
-    core[:, 1:][fat[:, 1:] != fat[:, :-1]] = 0
-    core[1:][fat[1:] != fat[:-1]] = 0
-    depth = cv2.distanceTransform(core, cv2.DIST_L2, 3) * mpp
+    depth = cv2.distanceTransform(parted(fat), cv2.DIST_L2, 3) * mpp
     rim = np.exp(-((depth / float(rng.uniform(0.6, 1.4))) ** 2))[..., None]
     od[fat > 0] = (rim * rim_color * float(rng.uniform(0.8, 1.8)))[fat > 0]
 

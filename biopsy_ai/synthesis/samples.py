@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from biopsy_ai.checksum import file_sha256
 from biopsy_ai.synthesis.files import write_section
 from biopsy_ai.synthesis.parameters import SectionParams, preset, random_imaging
 from biopsy_ai.synthesis.section import synthesize_section
@@ -32,7 +32,7 @@ def write_samples(folder: str | Path) -> list[Path]:
         imaging = random_imaging(np.random.default_rng(seed), stain, severity=0.25)
         params = SectionParams(preset(condition), imaging, stain, FIELD_UM, mpp=0.5)
         paths.append(write_section(synthesize_section(params, seed), folder, name))
-    sums = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}" for p in paths]
+    sums = [f"{file_sha256(p)}  {p.name}" for p in paths]
     (Path(folder) / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
     return paths
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import ConfigError
+from biopsy_ai.synthesis.raster import parted
 from biopsy_ai.training.targets import make_targets
 
 
@@ -95,10 +96,7 @@ def shrink_labels(labels: NDArray, shrink_um: float) -> NDArray:
 
     if shrink_um <= 0:
         return labels
-    inside = (labels > 0).astype(np.uint8)
-    inside[:, 1:][labels[:, 1:] != labels[:, :-1]] = 0
-    inside[1:][labels[1:] != labels[:-1]] = 0
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) * OUTLINE_MPP
+    depth = cv2.distanceTransform(parted(labels), cv2.DIST_L2, 5) * OUTLINE_MPP
     return np.where(depth > shrink_um, labels, 0)
 
 
