@@ -26,7 +26,7 @@ FIELD_UM = (1000.0, 1000.0)
 
 
 def write_samples(folder: str | Path) -> list[Path]:
-    """Make all sample slides; the same version gives the same slides."""
+    """Make all sample slides; the same version gives the same pixels (files carry new ids)."""
     paths = []
     for name, (condition, stain, seed) in SAMPLES.items():
         imaging = random_imaging(np.random.default_rng(seed), stain, severity=0.25)
