@@ -57,6 +57,10 @@ def train(
         int, typer.Option(min=1, help="Synthetic sections to render. Example: --sections 1500")
     ] = 1500,
     steps: Annotated[int, typer.Option(min=1, help="Training steps. Example: --steps 6000")] = 6000,
+    learning_rate: Annotated[
+        float,
+        typer.Option(min=0.0, help="Highest learning rate. Example: --learning-rate 0.001"),
+    ] = 2e-3,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step. Example: --batch 8")] = 8,
     crop: Annotated[
         int,
@@ -93,7 +97,14 @@ def train(
             ) from error
         from biopsy_ai.training import TrainConfig, train_model
 
-        config = TrainConfig(steps=steps, batch=batch, crop_px=crop, workers=workers, seed=seed)
+        config = TrainConfig(
+            steps=steps,
+            learning_rate=learning_rate,
+            batch=batch,
+            crop_px=crop,
+            workers=workers,
+            seed=seed,
+        )
         folder = train_model(
             out,
             name=name,

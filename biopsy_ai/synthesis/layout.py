@@ -14,6 +14,15 @@ from biopsy_ai.synthesis.parameters import TissueParams
 from biopsy_ai.synthesis.places import Places, draw_places
 from biopsy_ai.synthesis.texture import smooth_noise
 
+MIN_GAP_UM = 1.0
+"""Fibers of one section stay this far apart, or half the endomysium where that is less, µm."""
+
+LONGEST_SIDE_UM = 400.0
+"""Longer sides belong to cells at the rim and stay straight, µm."""
+
+MIN_WIDTH_UM = 3.0
+"""Thinner fibers are not drawn, µm. [default]"""
+
 
 def build_geometry(
     tissue: TissueParams, size_um: tuple[float, float], rng: np.random.Generator
@@ -71,42 +80,87 @@ def _cells(
 ) -> tuple[list[Points], list[tuple[Points, float]]]:
     """Cell outlines with bowed sides, and the same sides as strands of endomysium."""
     cells, corners, sides = power_cells(places.centers, places.radii)
-    t = np.linspace(0, 1, 9)[1:-1, None]
-    arcs: dict[tuple[int, int], Points] = {}
-    septa = []
-    for (u, v), (a, b) in sides.items():
-        start, end = corners[u], corners[v]
-        length = float(np.hypot(*(end - start)))
-        if length > 400:
-            arcs[(u, v)] = start + t * (end - start)
-            continue
-        if places.radii[a] < places.radii[b]:
-            a, b = b, a
-        contrast = (places.radii[a] - places.radii[b]) / (places.radii[a] + places.radii[b])
-        bow = 0.03 * rng.standard_normal() + 0.05 * contrast
-        if places.angular[b]:
-            bow += rng.uniform(0.15, 0.6) * contrast + 0.02
-        elif places.radii[b] < 15:
-            bow -= rng.uniform(0, 0.25) * contrast
-        towards = places.centers[b] - places.centers[a]
-        towards /= max(float(np.hypot(*towards)), 1e-6)
-        lift = 4 * t * (1 - t) * bow * min(length, 60.0)
-        arcs[(u, v)] = start + t * (end - start) + lift * towards
-        width = tissue.endomysium_um * float(rng.uniform(0.6, 1.4))
-        septa.append((np.vstack([start, arcs[(u, v)], end]), width))
-    outlines: list[Points] = []
-    for cell in cells:
-        if not len(cell):
-            outlines.append(np.empty((0, 2)))
-            continue
-        parts = []
-        for u, v in zip(cell, np.roll(cell, -1), strict=True):
-            arc = arcs.get((min(u, v), max(u, v)))
-            parts.append(corners[u][None])
-            if arc is not None:
-                parts.append(arc if u < v else arc[::-1])
-        outlines.append(np.vstack(parts))
+    bows = {side: _bow(places, *pair, rng) for side, pair in sides.items()}
+    flat = {side: np.zeros(2) for side in bows}
+    straight = [_outline(cell, corners, flat) for cell in cells]
+    for _ in range(4):
+        lifts = {side: bow * _reach(corners, side) for side, bow in bows.items()}
+        outlines = [_outline(cell, corners, lifts) for cell in cells]
+        crossed = _crossed(outlines, straight)
+        if not crossed.size:
+            break
+        for cell in crossed:
+            for u, v in zip(cells[cell], np.roll(cells[cell], -1), strict=True):
+                side = (min(u, v), max(u, v))
+                if side in bows:
+                    bows[side] = 0.5 * bows[side]
+    septa = [
+        (_arc(corners, side, lift), tissue.endomysium_um * float(rng.uniform(0.6, 1.4)))
+        for side, lift in lifts.items()
+        if _length(corners, side) <= LONGEST_SIDE_UM
+    ]
     return outlines, septa
+
+
+def _bow(places: Places, a: int, b: int, rng: np.random.Generator) -> Points:
+    """How far the side between two cells bows, relative to its length, towards the smaller."""
+    if places.radii[a] < places.radii[b]:
+        a, b = b, a
+    contrast = (places.radii[a] - places.radii[b]) / (places.radii[a] + places.radii[b])
+    bow = 0.03 * rng.standard_normal() + 0.05 * contrast
+    if places.angular[b]:
+        bow += rng.uniform(0.15, 0.6) * contrast + 0.02
+    elif places.radii[b] < 15:
+        bow -= rng.uniform(0, 0.25) * contrast
+    towards = places.centers[b] - places.centers[a]
+    bowed: Points = bow * towards / max(float(np.hypot(*towards)), 1e-6)
+    return bowed
+
+
+def _length(corners: Points, side: tuple[int, int]) -> float:
+    return float(np.hypot(*(corners[side[1]] - corners[side[0]])))
+
+
+def _reach(corners: Points, side: tuple[int, int]) -> float:
+    length = _length(corners, side)
+    return min(length, 60.0) if length <= LONGEST_SIDE_UM else 0.0
+
+
+def _arc(corners: Points, side: tuple[int, int], lift: Points) -> Points:
+    t = np.linspace(0, 1, 9)[:, None]
+    start, end = corners[side[0]], corners[side[1]]
+    arc: Points = start + t * (end - start) + 4 * t * (1 - t) * lift
+    return arc
+
+
+def _outline(
+    cell: NDArray[np.intp], corners: Points, lifts: dict[tuple[int, int], Points]
+) -> Points:
+    """Corners of a cell joined by its bowed sides."""
+    if not len(cell):
+        return np.empty((0, 2))
+    parts = []
+    for u, v in zip(cell, np.roll(cell, -1), strict=True):
+        side = (min(u, v), max(u, v))
+        if side in lifts:
+            arc = _arc(corners, side, lifts[side])
+            parts.append((arc if u < v else arc[::-1])[:-1])
+        else:
+            parts.append(corners[u][None])
+    return np.vstack(parts)
+
+
+def _crossed(outlines: list[Points], straight: list[Points]) -> NDArray[np.intp]:
+    """Cells whose sides bow past each other, or leave less than 0.35 of the cell."""
+    import shapely
+
+    full = np.array([i for i, o in enumerate(outlines) if len(o) > 2], dtype=np.intp)
+    if not full.size:
+        return full
+    bowed = np.array([shapely.Polygon(outlines[i]) for i in full])
+    before = shapely.area(np.array([shapely.Polygon(straight[i]) for i in full]))
+    left: NDArray[np.intp] = full[~shapely.is_valid(bowed) | (shapely.area(bowed) < 0.35 * before)]
+    return left
 
 
 def _fascicles(
@@ -205,7 +259,38 @@ def _shapes(
                 int(homes[i]) + 1,
             )
         )
+    fibers = _parted(fibers, min(0.5 * tissue.endomysium_um, MIN_GAP_UM))
     return Geometry((0.0, 0.0), fibers, fascicles=fascicles, fat=fat, infiltrates=infiltrates)
+
+
+def _parted(fibers: list[FiberShape], gap_um: float) -> list[FiberShape]:
+    """Let the larger of two fibers yield where bowed sides would cross or all but touch.
+
+    Without this a squeezed fiber would be drawn over, and what is left of it would be a sliver
+    without a membrane. Fibers thinner than `MIN_WIDTH_UM` are left out.
+    """
+    import shapely
+
+    shapes = np.array([shapely.Polygon(f.outline) for f in fibers], dtype=object)
+    if not len(shapes):
+        return fibers
+    area = shapely.area(shapes)
+    first, second = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=gap_um)
+    yielding = area[first] > area[second]
+    left = shapes.copy()
+    for large, small in zip(first[yielding], second[yielding], strict=True):
+        left[large] = left[large].difference(shapes[small].buffer(gap_um))
+    kept = []
+    for fiber, before, after in zip(fibers, shapes, left, strict=True):
+        outline = fiber.outline
+        if after is not before:
+            rings = _rings(after.buffer(-0.5).buffer(0.5))
+            if not rings:
+                continue
+            outline = rings[0]
+        if not shapely.Polygon(outline).buffer(-MIN_WIDTH_UM / 2).is_empty:
+            kept.append(replace(fiber, outline=outline))
+    return kept
 
 
 def _rings(shape: object) -> list[Points]:
@@ -261,7 +346,7 @@ def _vessels_and_nerves(
 ) -> tuple[list[tuple[Points, Points]], list[Points]]:
     area = box[0] * box[1] / 1e6
     vessels = []
-    for _ in range(rng.poisson(6 * area)):
+    for _ in range(rng.poisson(tissue.vessels_per_mm2 * area)):
         a = float(rng.uniform(8, 45))
         center, angle = rng.random(2) * np.asarray(box), float(rng.uniform(0, np.pi))
         b = a * float(rng.uniform(0.5, 1))

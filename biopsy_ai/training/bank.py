@@ -29,8 +29,11 @@ from biopsy_ai.training.targets import make_targets
 FIELD_UM = 512.0
 """Side of a bank section, µm."""
 
-_STAIN_WEIGHTS = {"he": 0.45, "if": 0.22}
+_STAIN_WEIGHTS = {"he": 0.24, "if": 0.14}
 """Share of the sections by stain; the other stains share the rest equally."""
+
+_MANY_SMALL = 0.5
+"""Share of the sections with many small, mostly angular fibers: few pixels, much at stake."""
 
 _REAL_OUTLINES = 0.12
 """Share of the sections laid out with real outlines, where some are given."""
@@ -71,10 +74,25 @@ def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> 
     rest = (1 - sum(_STAIN_WEIGHTS.values())) / (len(STAINS) - len(_STAIN_WEIGHTS))
     stain = str(rng.choice(STAINS, p=[_STAIN_WEIGHTS.get(s, rest) for s in STAINS]))
     tissue = random_tissue(rng)
-    imaging = random_imaging(rng, stain)
+    if rng.random() < _MANY_SMALL:
+        tissue = replace(
+            tissue,
+            atrophic_share=float(rng.uniform(0.15, 0.45)),
+            atrophic_type=0,
+            atrophic_diameter_um=(9.0, 28.0),
+            angular_share=float(rng.uniform(0.5, 1.0)),
+            endomysium_um=min(tissue.endomysium_um, 3.0),
+            stretch=1.0,
+        )
+    imaging = random_imaging(rng, stain, severity=float(rng.uniform(0.2, 1.0)))
     if stain == "if":
-        # in laminin a fat cell looks like a pale fiber: many of them would teach to miss fibers
-        tissue = replace(tissue, fat=tissue.fat if rng.random() < 0.1 else 0.0)
+        # in laminin fat cells and vessels look like pale fibers: many would teach to miss fibers
+        fatty, vascular = rng.random(2) < (0.1, 0.4)
+        tissue = replace(
+            tissue,
+            fat=tissue.fat if fatty else 0.0,
+            vessels_per_mm2=tissue.vessels_per_mm2 if vascular else 0.0,
+        )
     size = (FIELD_UM, FIELD_UM)
     geometry = None
     if outline_files and rng.random() < _REAL_OUTLINES:

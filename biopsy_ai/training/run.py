@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def train_model(
         sections,
         seed=config.seed,
         outline_files=tuple(outline_files),
-        workers=max(config.workers, 1),
+        workers=max(config.workers, os.cpu_count() or 1),
         progress=progress,
     )
     first = load_model(start) if start is not None else None

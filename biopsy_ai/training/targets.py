@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 BORDER_UM = 1.5
 """A pixel this close to two fibers belongs to the line that separates them, µm. [default]"""
 
-SMALL_FIBER_UM2 = 400.0
+SMALL_FIBER_UM2 = 500.0
 """Fibers below this area weigh more in the loss, µm². [default]"""
 
 
@@ -57,6 +57,6 @@ def make_targets(labels: NDArray, mpp: float) -> NDArray[np.uint8]:
     area = np.bincount(labels.ravel(), minlength=n + 1) * mpp**2
     small = area < SMALL_FIBER_UM2
     small[0] = False
-    weight = 40 * (1 + 2.0 * border + 1.0 * small[labels])
+    weight = 40 * (1 + 2.0 * border + 2.0 * small[labels])
     maps = [labels > 0, border, distance]
     return np.stack([*(255 * m for m in maps), weight], axis=-1).astype(np.uint8)
