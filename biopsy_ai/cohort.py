@@ -20,10 +20,10 @@ from biopsy_ai.errors import (
     OutlineReadError,
     SlideReadError,
 )
+from biopsy_ai.formats import output_folder, write_csv
 from biopsy_ai.pipeline import analyze, open_hashed, outlines_name
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import identity
-from biopsy_ai.report import output_folder, write_csv
 from biopsy_ai.report.save import SUMMARY_FILE, is_complete
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ def load_sample(name: str) -> list[LayerData]:
     SlideReadError
         If this installation has no such sample.
     """
-    from biopsy_ai.report.label_image import read_label_image
+    from biopsy_ai.formats.label_image import read_label_image
     from biopsy_ai.resources import bundled, sample_fibers
     from biopsy_ai.slides import open_slide
 

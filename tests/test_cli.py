@@ -394,7 +394,7 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
         "        temporary.write_bytes(b'half')\n"
         f"        pathlib.Path({str(started)!r}).touch()\n"
         "        time.sleep(60)\n"
-        "from biopsy_ai.report.files import replacing\n"
+        "from biopsy_ai.formats.files import replacing\n"
         "save.replacing = replacing\n"
         "save.write_label_image = slow\n"
         "from biopsy_ai.cli import main\n"

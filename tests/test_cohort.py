@@ -15,7 +15,7 @@ from biopsy_ai import cohort
 from biopsy_ai.cohort import Outcome, analyze_folder, analyze_many
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import Cancelled, ConfigError, OutlineReadError, OutputError, SlideReadError
-from biopsy_ai.report import write_csv
+from biopsy_ai.formats import write_csv
 
 pytestmark = pytest.mark.usefixtures("fake_network")
 
@@ -149,7 +149,7 @@ def test_an_unreadable_folder_is_one_failure(
 def test_a_skipped_roiset_is_told_in_the_table(
     section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("biopsy_ai.report.imagej.HIGHEST", 20)
+    monkeypatch.setattr("biopsy_ai.formats.imagej.HIGHEST", 20)
     out = tmp_path / "results"
     for status in ("ok", "skipped"):
         assert statuses(analyze_many([section.image], out)) == [status]
@@ -317,7 +317,7 @@ def test_full_disk(section: DrawnSection, tmp_path: Path, monkeypatch: pytest.Mo
     def full(*args: Any, **options: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("biopsy_ai.report.files.os.replace", full)
+    monkeypatch.setattr("biopsy_ai.formats.files.os.replace", full)
     with pytest.raises(OutputError, match="No space left"):
         analyze_many([section.image], tmp_path / "results")
     assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]

@@ -19,7 +19,7 @@ from biopsy_ai.errors import (
     PixelSizeError,
     SlideReadError,
 )
-from biopsy_ai.report.tables import to_json_ready
+from biopsy_ai.formats.tables import to_json_ready
 
 
 @pytest.fixture

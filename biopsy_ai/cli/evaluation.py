@@ -88,7 +88,7 @@ def evaluate(
     """
     with command(debug=debug):
         from biopsy_ai.evaluation import evaluate_files
-        from biopsy_ai.report.tables import write_csv
+        from biopsy_ai.formats.tables import write_csv
 
         with StageBars(quiet=quiet) as bars:
             table = evaluate_files(

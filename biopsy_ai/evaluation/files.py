@@ -210,7 +210,7 @@ def find_label_files(path: str | Path, suffixes: Sequence[str] = LABEL_SUFFIXES)
 
 def read_labels(path: Path, mpp: tuple[float, float] | None = None) -> LabelField:
     """Read a label image, with its pixel size if it is given or stands in the file."""
-    from biopsy_ai.report.label_image import read_label_image
+    from biopsy_ai.formats.label_image import read_label_image
 
     labels, own = read_label_image(path)
     return LabelField(path, labels, mpp or own)
@@ -223,7 +223,7 @@ def _read_vector(path: Path, mpp: tuple[float, float] | None, other: LabelField)
     height, width = other.labels.shape
     if other.mpp is None:
         # Without any scale, both can only be in pixels of the same image.
-        labels = read_outlines(path, mpp=(1.0, 1.0), shape=(height, width)).labels
+        labels: Any = read_outlines(path, mpp=(1.0, 1.0), shape=(height, width)).labels
         return LabelField(path, labels, mpp)
     if mpp is None:
         raise OutlineReadError(
@@ -231,7 +231,8 @@ def _read_vector(path: Path, mpp: tuple[float, float] | None, other: LabelField)
         )
     rows = max(1, round(height * other.mpp[0] / mpp[0]))
     columns = max(1, round(width * other.mpp[1] / mpp[1]))
-    return LabelField(path, read_outlines(path, mpp=mpp, shape=(rows, columns)).labels, mpp)
+    labels = read_outlines(path, mpp=mpp, shape=(rows, columns)).labels
+    return LabelField(path, labels, mpp)
 
 
 def _is_vector(path: Path) -> bool:

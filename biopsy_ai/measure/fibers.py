@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from biopsy_ai.config import MPP_COARSE, MeasurementConfig
+from biopsy_ai.labels import LabelArray, find_boxes, read_windows
 from biopsy_ai.measure.angularity import angularity_scores
-from biopsy_ai.measure.boxes import LabelArray, find_boxes, read_windows
 from biopsy_ai.measure.feret import measure_hull
 from biopsy_ai.measure.outline import subpixel_outline, trace_outline
 from biopsy_ai.measure.perimeter import crofton_perimeter

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from biopsy_ai import __version__
 from biopsy_ai.errors import OutputError
-from biopsy_ai.report.contours import Polygon, fiber_polygons
-from biopsy_ai.report.files import replacing
-from biopsy_ai.report.qupath import EXCLUDED_CLASS, FIBER_CLASS
+from biopsy_ai.formats.contours import Polygon, fiber_polygons
+from biopsy_ai.formats.files import replacing
+from biopsy_ai.formats.qupath import EXCLUDED_CLASS, FIBER_CLASS
 from biopsy_ai.slides.color import white_level
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def write_overlay(
     import cv2
 
     if polygons is None:
-        polygons = dict(fiber_polygons(segmentation))
+        polygons = dict(fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes))
     if slide is None:
         extent_um = np.multiply(segmentation.labels.shape, segmentation.mpp)
         native_mpp = min(segmentation.mpp)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.report.contours import Polygon, fiber_polygons, to_image_xy
-from biopsy_ai.report.files import output_folder, remove_result
-from biopsy_ai.report.imagej import NOT_WRITTEN, write_roiset
-from biopsy_ai.report.label_image import write_label_image
+from biopsy_ai.formats.contours import Polygon, fiber_polygons, to_image_xy
+from biopsy_ai.formats.files import output_folder, remove_result
+from biopsy_ai.formats.imagej import NOT_WRITTEN, write_roiset
+from biopsy_ai.formats.label_image import write_label_image
+from biopsy_ai.formats.qupath import write_geojson
+from biopsy_ai.formats.tables import write_fibers_csv, write_json
 from biopsy_ai.report.overlay import write_overlay
-from biopsy_ai.report.qupath import write_geojson
-from biopsy_ai.report.tables import write_fibers_csv, write_json
 
 if TYPE_CHECKING:
     from biopsy_ai.pipeline import Analysis
@@ -108,7 +108,12 @@ def save_analysis(
     steps: list[Callable[[], object]] = [
         lambda: write_fibers_csv(folder / FIBERS_FILE, fibers),
         lambda: write_label_image(folder / LABELS_FILE, segmentation.labels, segmentation.mpp),
-        lambda: polygons.update(sorted(fiber_polygons(segmentation), key=itemgetter(0))),
+        lambda: polygons.update(
+            sorted(
+                fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes),
+                key=itemgetter(0),
+            )
+        ),
         lambda: write_geojson(
             folder / GEOJSON_FILE,
             image_outlines(),

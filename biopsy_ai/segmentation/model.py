@@ -164,7 +164,7 @@ def save_model(
     import torch
     from safetensors.numpy import save
 
-    from biopsy_ai.report.files import replacing
+    from biopsy_ai.formats.files import replacing
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

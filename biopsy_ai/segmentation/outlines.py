@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 
 from biopsy_ai.checksum import file_sha256
 from biopsy_ai.errors import OutlineReadError, PixelSizeError
-from biopsy_ai.report.contours import Polygon, fill_rings, from_image_xy, ring_area
-from biopsy_ai.report.imagej import read_roiset
-from biopsy_ai.report.label_image import (
-    BAND_PX,
-    MAX_PX,
-    allocate_labels,
-    load_label_image,
-)
-from biopsy_ai.report.outline_files import ReadOutlines
-from biopsy_ai.report.qupath import read_geojson
+from biopsy_ai.formats.contours import Polygon, fill_rings, from_image_xy, ring_area
+from biopsy_ai.formats.imagej import read_roiset
+from biopsy_ai.formats.label_image import MAX_PX, load_label_image
+from biopsy_ai.formats.outline_files import ReadOutlines
+from biopsy_ai.formats.qupath import read_geojson
+from biopsy_ai.labels import allocate_labels, find_boxes
 
 if TYPE_CHECKING:
     from biopsy_ai.segmentation.result import Segmentation
@@ -87,7 +83,7 @@ def read_outlines(
     else:
         read = read_geojson(path) if kind == "GeoJSON" else read_roiset(path)
         labels, mpp = _draw(path, read, mpp, shape, provenance)
-    ids, boxes = label_boxes(labels)
+    ids, boxes = find_boxes(labels)
     if len(ids) == 0:
         raise OutlineReadError(f"{path}: holds no fiber outlines. Check that it is the right file.")
     if kind != "label image":
@@ -100,57 +96,6 @@ def read_outlines(
                 "regions, shapes without a pixel or on top of each other) and were left out."
             ]
     return _segmentation(labels, mpp, ids, boxes, provenance)
-
-
-def label_boxes(labels: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the numbers in a label image and the box around each.
-
-    Parameters
-    ----------
-    labels : (H, W) array of int32
-        Read by bands, so it may be larger than memory.
-
-    Returns
-    -------
-    ids : (n,) ndarray of int64
-        Ascending, without 0.
-    boxes : (n, 4) ndarray of int64
-        y0, x0, y1, x1, half-open.
-    """
-    height, width = labels.shape
-    found = []
-    for top in range(0, height, BAND_PX):
-        runs = _runs(np.asarray(labels[top : top + BAND_PX, 0:width]))
-        runs[:, [1, 3]] += top
-        found.append(_join_boxes(runs))
-    table = _join_boxes(np.concatenate(found))
-    return table[:, 0], table[:, 1:]
-
-
-def _runs(band: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Stretches of one label within a row, as rows of label, y0, x0, y1, x1."""
-    starts_here = np.ones(band.shape, dtype=bool)
-    np.not_equal(band[:, 1:], band[:, :-1], out=starts_here[:, 1:])
-    start = np.flatnonzero(starts_here)
-    length = np.diff(start, append=band.size)
-    label = band.ravel()[start].astype(np.int64)
-    y, x = np.divmod(start, band.shape[1])
-    return np.column_stack([label, y, x, y + 1, x + length])[label > 0]
-
-
-def _join_boxes(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join boxes (rows of label, y0, x0, y1, x1) of the same label; ascending labels."""
-    if len(boxes) == 0:
-        return boxes
-    boxes = boxes[np.argsort(boxes[:, 0], kind="stable")]
-    first = np.flatnonzero(np.diff(boxes[:, 0], prepend=0))
-    return np.column_stack(
-        [
-            boxes[first, 0],
-            np.minimum.reduceat(boxes[:, 1:3], first, axis=0),
-            np.maximum.reduceat(boxes[:, 3:5], first, axis=0),
-        ]
-    )
 
 
 def _kind(path: Path) -> str:

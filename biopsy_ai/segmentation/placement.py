@@ -8,13 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.segmentation.result import LabelArray
+from biopsy_ai.labels import CHUNK_PX, allocate_labels
 from biopsy_ai.segmentation.windows import WindowFiber
-
-IN_MEMORY_PX = 64_000_000
-"""Label images up to this size are numpy arrays, larger ones compressed zarr arrays."""
-
-CHUNK_PX = 512
 
 CONTINUED_SHARE = 0.1
 """A fiber that reaches the end of a window goes on in the next one where the two overlap by at
@@ -23,26 +18,6 @@ least this share of the smaller."""
 DOUBLE_SHARE = 0.5
 """A fiber of which more than this share is taken already is the double of another, or an
 island inside it."""
-
-
-def allocate_labels(shape: tuple[int, int]) -> LabelArray:
-    """Make an empty label image, in memory; compressed where it is large.
-
-    A compressed label image takes about 0.1 byte per pixel, so the 1.6 gigapixels of the largest
-    sections need less memory than one window.
-    """
-    if shape[0] * shape[1] <= IN_MEMORY_PX:
-        return np.zeros(shape, np.int32)
-    import zarr
-    from zarr.storage import MemoryStore
-
-    return zarr.create_array(
-        store=MemoryStore(),
-        shape=shape,
-        chunks=(CHUNK_PX, CHUNK_PX),
-        dtype="int32",
-        fill_value=0,
-    )
 
 
 class FiberSheet:

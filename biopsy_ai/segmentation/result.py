@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-LabelArray: TypeAlias = Any
-"""(H, W) int32: a numpy array, or a zarr array when large. Both are read as
-``labels[y0:y1, x0:x1]``."""
+from biopsy_ai.labels import LabelArray
 
 
 @dataclass(frozen=True, eq=False)

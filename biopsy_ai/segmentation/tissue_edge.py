@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from biopsy_ai.segmentation.result import LabelArray
+from biopsy_ai.labels import LabelArray, read_windows
 
 NEAR_UM = 10.0
 """A piece of outline this close to glass faces it. [default]"""
@@ -102,8 +102,6 @@ class TissueEdge:
         (n,) bool
         """
         import cv2
-
-        from biopsy_ai.measure.boxes import read_windows
 
         facing = np.zeros(len(ids), bool)
         if not np.isfinite(self.distance_um).any():

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.report.files import output_folder, replacing
-from biopsy_ai.report.label_image import write_label_image
-from biopsy_ai.report.tables import write_csv, write_json
+from biopsy_ai.formats.files import output_folder, replacing
+from biopsy_ai.formats.label_image import write_label_image
+from biopsy_ai.formats.tables import write_csv, write_json
 from biopsy_ai.synthesis.raster import TISSUE_CLASSES
 from biopsy_ai.synthesis.section import SyntheticSection
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import OutlineReadError
+from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
-from biopsy_ai.report.files import replacing
 from biopsy_ai.synthesis import (
     STAINS,
     SectionParams,

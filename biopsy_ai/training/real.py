@@ -67,7 +67,7 @@ def _labels(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
 
 def load_training_image(entry: dict[str, Any]) -> TrainingImage:
     """Read one entry of `read_training_list` on the 0.5 µm grid."""
-    from biopsy_ai.report.label_image import read_label_image
+    from biopsy_ai.formats.label_image import read_label_image
     from biopsy_ai.segmentation.picture import PictureReader
     from biopsy_ai.slides import open_slide
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
-from biopsy_ai.report.files import replacing
 from biopsy_ai.segmentation.network import FiberNet
 from biopsy_ai.training.dataset import SectionCrops
 from biopsy_ai.training.losses import map_loss

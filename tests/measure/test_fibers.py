@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import zarr
 
+from biopsy_ai import labels as boxes_room
 from biopsy_ai.config import MeasurementConfig
 from biopsy_ai.errors import Cancelled
 from biopsy_ai.measure import COLUMNS, SHAPE_COLUMNS, SIZE_COLUMNS, measure_fibers
-from biopsy_ai.measure import boxes as boxes_room
 
 
 class Slices:

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from biopsy_ai.report.contours import fiber_polygons
+from biopsy_ai.formats.contours import fiber_polygons
+from biopsy_ai.formats.qupath import EXCLUDED_CLASS, FIBER_CLASS
 from biopsy_ai.report.overlay import scale_bar_um, write_overlay
-from biopsy_ai.report.qupath import EXCLUDED_CLASS, FIBER_CLASS
 
 
 class DrawnSlide(SimpleNamespace):
@@ -68,7 +68,9 @@ def test_outlines_are_where_the_fibers_are(tmp_path, segmentation, drawn_labels)
     scale = 1200 / drawn_labels.shape[1]
     section = read(tmp_path / "overlay.png")[: int(drawn_labels.shape[0] * scale)]
     lines = section.min(axis=2) < 128
-    polygon = dict(fiber_polygons(segmentation))[segmentation.ids[5]]
+    polygon = dict(fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes))[
+        segmentation.ids[5]
+    ]
     on_line = np.floor(polygon * scale).astype(int)
     inside = (on_line < lines.shape).all(axis=1) & (on_line >= 0).all(axis=1)
     assert lines[tuple(on_line[inside].T)].mean() > 0.9
@@ -89,12 +91,12 @@ def test_fluorescence_is_shown_by_its_border_channel(tmp_path, segmentation, dra
 
 @pytest.mark.parametrize("shape", [(40, 3000), (3000, 40), (20, 20)])
 def test_sections_of_any_shape_have_a_readable_legend(tmp_path, shape) -> None:
-    from biopsy_ai.segmentation.outlines import label_boxes
+    from biopsy_ai.labels import find_boxes
     from biopsy_ai.segmentation.result import Segmentation
 
     labels = np.zeros(shape, dtype=np.int32)
     labels[5:15, 5:15] = 1
-    ids, boxes = label_boxes(labels)
+    ids, boxes = find_boxes(labels)
     flags = np.zeros(1, dtype=bool)
     drawn = Segmentation(labels, (1.0, 1.0), ids, boxes, np.ones(1, np.float32), flags, {})
     write_overlay(tmp_path / "overlay.png", None, drawn, title="a long name " * 30)

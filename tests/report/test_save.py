@@ -82,7 +82,7 @@ def test_a_failure_while_writing_leaves_no_summary(tmp_path, done, monkeypatch) 
 
 
 def test_a_missing_roiset_is_a_warning_in_the_summary(tmp_path, done, monkeypatch) -> None:
-    monkeypatch.setattr("biopsy_ai.report.imagej.HIGHEST", 100)
+    monkeypatch.setattr("biopsy_ai.formats.imagej.HIGHEST", 100)
     save_analysis(done, tmp_path)
     assert "RoiSet.zip" not in os.listdir(tmp_path)
     warnings = json.loads((tmp_path / "summary.json").read_text("utf-8"))["warnings"]
@@ -107,7 +107,7 @@ def test_results_are_complete_only_together(tmp_path, done) -> None:
 def test_results_without_a_roiset_are_complete_if_a_warning_says_so(
     tmp_path, done, monkeypatch
 ) -> None:
-    monkeypatch.setattr("biopsy_ai.report.imagej.HIGHEST", 100)
+    monkeypatch.setattr("biopsy_ai.formats.imagej.HIGHEST", 100)
     save_analysis(done, tmp_path)
     assert is_complete(tmp_path, done.summary)
     assert not is_complete(tmp_path, {"warnings": ["RoiSet.zip: 2 objects are no outlines"]})

@@ -9,14 +9,15 @@ import tifffile
 import zarr
 from roifile import ImagejRoi
 
+from biopsy_ai import labels as label_room
 from biopsy_ai.errors import OutlineReadError, PixelSizeError
-from biopsy_ai.report import label_image
-from biopsy_ai.report.contours import fiber_polygons, to_image_xy
-from biopsy_ai.report.imagej import write_roiset
-from biopsy_ai.report.label_image import write_label_image
-from biopsy_ai.report.qupath import write_geojson
+from biopsy_ai.formats import label_image
+from biopsy_ai.formats.contours import fiber_polygons, to_image_xy
+from biopsy_ai.formats.imagej import write_roiset
+from biopsy_ai.formats.label_image import write_label_image
+from biopsy_ai.formats.qupath import write_geojson
 from biopsy_ai.segmentation import outlines
-from biopsy_ai.segmentation.outlines import draw_polygons, label_boxes, read_outlines
+from biopsy_ai.segmentation.outlines import draw_polygons, read_outlines
 
 
 @pytest.fixture
@@ -43,7 +44,9 @@ def write(tmp_path, labels):
         segmentation = read_outlines(tmp_path / "plain.tif", mpp=(0.5, 0.5))
         polygons = [
             (label, to_image_xy(polygon, (0.5, 0.5), image_mpp))
-            for label, polygon in fiber_polygons(segmentation)
+            for label, polygon in fiber_polygons(
+                segmentation.labels, segmentation.ids, segmentation.boxes
+            )
         ]
         if kind == "plain.tif":
             return tmp_path / "plain.tif"
@@ -237,26 +240,14 @@ def test_large_outlines_are_drawn_by_squares_with_the_same_result(
     write, labels, monkeypatch
 ) -> None:
     monkeypatch.setattr(label_image, "IN_MEMORY_PX", 100)
+    monkeypatch.setattr(label_room, "IN_MEMORY_PX", 100)
     monkeypatch.setattr(outlines, "RASTER_PX", 16)
-    monkeypatch.setattr(outlines, "BAND_PX", 16)
+    monkeypatch.setattr(label_room, "WINDOW_PX", 16)
     for kind in ("geojson", "tif"):
         result = read_outlines(write(kind), mpp=(0.5, 0.5), shape=labels.shape)
         assert isinstance(result.labels, zarr.Array)
         np.testing.assert_array_equal(result.labels[:], labels)
         assert result.boxes.tolist() == [[5, 5, 35, 35], [5, 70, 9, 80], [20, 40, 50, 60]]
-
-
-def test_boxes_are_those_of_the_pixels() -> None:
-    rng = np.random.default_rng(0)
-    image = np.zeros((50, 40), dtype=np.int32)
-    for label in (3, 2_000_000_000, 11):
-        image[rng.integers(0, 50, 6), rng.integers(0, 40, 6)] = label
-    ids, boxes = label_boxes(image)
-    assert ids.tolist() == [3, 11, 2_000_000_000]
-    for label, box in zip(ids, boxes, strict=True):
-        y, x = np.nonzero(image == label)
-        assert box.tolist() == [y.min(), x.min(), y.max() + 1, x.max() + 1]
-    assert label_boxes(np.zeros((5, 5), np.int32))[1].shape == (0, 4)
 
 
 def test_drawing_leaves_no_gap_between_neighbors() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from biopsy_ai.segmentation import placement
+from biopsy_ai import labels as label_room
 from biopsy_ai.segmentation.placement import FiberSheet
 from biopsy_ai.segmentation.windows import WindowFiber, cut_windows
 
@@ -19,7 +19,7 @@ def box_fiber(y0: int, x0: int, y1: int, x1: int, *, truncated: bool = False) ->
 @pytest.fixture(params=["memory", "compressed"])
 def sheet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FiberSheet:
     if request.param == "compressed":
-        monkeypatch.setattr(placement, "IN_MEMORY_PX", 0)
+        monkeypatch.setattr(label_room, "IN_MEMORY_PX", 0)
     return FiberSheet((600, 700))
 
 

@@ -19,9 +19,10 @@ from segmentation.drawn_maps import (
 )
 
 import biopsy_ai.slides
+from biopsy_ai import labels as label_room
 from biopsy_ai.config import AnalysisConfig, SegmentationConfig
 from biopsy_ai.errors import Cancelled, ChannelError
-from biopsy_ai.segmentation import placement, predict, scratch, windows
+from biopsy_ai.segmentation import predict, scratch, windows
 from biopsy_ai.segmentation.predict import segment_fibers
 
 
@@ -86,7 +87,7 @@ def test_large_slides_are_the_same_on_disk(maps: Maps, monkeypatch: pytest.Monke
     small_windows(monkeypatch)
     slide = MapSlide(maps)
     in_memory = segment_fibers(slide, config(512), model=MapModel())
-    monkeypatch.setattr(placement, "IN_MEMORY_PX", 1000)
+    monkeypatch.setattr(label_room, "IN_MEMORY_PX", 1000)
     monkeypatch.setattr(scratch, "IN_MEMORY_PX", 1000)
     large = segment_fibers(slide, config(512), model=MapModel())
     assert not isinstance(large.labels, np.ndarray)

@@ -24,7 +24,9 @@ def test_parted_lets_the_larger_fiber_yield():
 
 def test_parted_leaves_distant_fibers_alone():
     fibers = [box(0, 0, 40, 40), box(42, 0, 60, 20)]
-    assert [f.outline.tolist() for f in _parted(fibers, 1.0)] == [f.outline.tolist() for f in fibers]
+    assert [f.outline.tolist() for f in _parted(fibers, 1.0)] == [
+        f.outline.tolist() for f in fibers
+    ]
 
 
 def test_parted_drops_slivers():

@@ -22,16 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.report.contours import fill_rings, ring_area
-from biopsy_ai.report.files import replacing
-from biopsy_ai.report.outline_files import (
+from biopsy_ai.formats.contours import fill_rings, ring_area
+from biopsy_ai.formats.files import replacing
+from biopsy_ai.formats.outline_files import (
     MAX_BYTES,
     Outline,
     ReadOutlines,
     label_from_name,
     number_outlines,
 )
-from biopsy_ai.report.tables import round_significant
+from biopsy_ai.formats.tables import round_significant
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.report.contours import fiber_polygons, fill_rings, from_image_xy, to_image_xy
-from biopsy_ai.report.qupath import measurement_name, read_geojson, write_geojson
+from biopsy_ai.formats.contours import fiber_polygons, fill_rings, from_image_xy, to_image_xy
+from biopsy_ai.formats.qupath import measurement_name, read_geojson, write_geojson
 
 SQUARE = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
 
@@ -105,7 +105,9 @@ def test_outlines_and_labels_survive_the_round_trip(
 ) -> None:
     outlines = [
         (label, to_image_xy(polygon, segmentation.mpp, image_mpp))
-        for label, polygon in fiber_polygons(segmentation)
+        for label, polygon in fiber_polygons(
+            segmentation.labels, segmentation.ids, segmentation.boxes
+        )
     ]
     write_geojson(tmp_path / "f.geojson", outlines, image_id="a", fibers=fibers)
     read = read_geojson(tmp_path / "f.geojson")

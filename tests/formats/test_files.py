@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from biopsy_ai.errors import OutputError
-from biopsy_ai.report.files import output_folder, replacing
+from biopsy_ai.formats.files import output_folder, replacing
 
 
 def write_half(path: Path, error: BaseException) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from biopsy_ai.config import AnalysisConfig
-from biopsy_ai.report.tables import to_json_ready, write_csv, write_fibers_csv, write_json
+from biopsy_ai.formats.tables import to_json_ready, write_csv, write_fibers_csv, write_json
 
 
 def test_csv_has_six_digits_lower_case_truth_and_empty_for_missing(tmp_path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biopsy_ai.report.files import replacing
+from biopsy_ai.formats.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd

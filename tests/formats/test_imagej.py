@@ -8,8 +8,8 @@ import pytest
 from roifile import ROI_TYPE, ImagejRoi
 
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.report.contours import fiber_polygons, fill_rings, from_image_xy, to_image_xy
-from biopsy_ai.report.imagej import read_roiset, write_roiset
+from biopsy_ai.formats.contours import fiber_polygons, fill_rings, from_image_xy, to_image_xy
+from biopsy_ai.formats.imagej import read_roiset, write_roiset
 
 TRIANGLE = np.array([(1.5, 2.25), (50.0, 2.0), (50.0, 80.75)])
 
@@ -61,7 +61,9 @@ def test_outlines_and_labels_survive_the_round_trip(
 ) -> None:
     outlines = [
         (label, to_image_xy(shape, segmentation.mpp, image_mpp))
-        for label, shape in fiber_polygons(segmentation)
+        for label, shape in fiber_polygons(
+            segmentation.labels, segmentation.ids, segmentation.boxes
+        )
     ]
     write_roiset(tmp_path / "RoiSet.zip", outlines)
     read = read_roiset(tmp_path / "RoiSet.zip")
@@ -175,7 +177,7 @@ def test_an_archive_without_selections_is_reported(tmp_path) -> None:
 
 
 def test_a_real_set_gives_back_the_published_labels(shared) -> None:
-    from biopsy_ai.report.label_image import read_label_image
+    from biopsy_ai.formats.label_image import read_label_image
 
     labels, _ = read_label_image(shared / "he_weichenchu" / "img_02_fibers.tif")
     read = read_roiset(shared / "he_weichenchu" / "img_02_RoiSet_classified.zip")

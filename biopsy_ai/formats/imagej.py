@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.report.contours import ring_area
-from biopsy_ai.report.files import remove_result, replacing
-from biopsy_ai.report.outline_files import (
+from biopsy_ai.formats.contours import ring_area
+from biopsy_ai.formats.files import remove_result, replacing
+from biopsy_ai.formats.outline_files import (
     MAX_BYTES,
     Outline,
     ReadOutlines,

@@ -8,8 +8,8 @@ import zarr
 from numpy.typing import NDArray
 from skimage.measure import points_in_poly
 
-from biopsy_ai.report import contours
-from biopsy_ai.report.contours import (
+from biopsy_ai import labels as label_room
+from biopsy_ai.formats.contours import (
     fiber_polygons,
     fill_rings,
     from_image_xy,
@@ -17,8 +17,7 @@ from biopsy_ai.report.contours import (
     ring_area,
     to_image_xy,
 )
-from biopsy_ai.segmentation.outlines import label_boxes
-from biopsy_ai.segmentation.result import Segmentation
+from biopsy_ai.labels import find_boxes
 
 
 def ellipse(size: float, *, elongation: float, angle: float, shift: float) -> NDArray[np.bool_]:
@@ -29,17 +28,8 @@ def ellipse(size: float, *, elongation: float, angle: float, shift: float) -> ND
     return np.hypot(u / elongation, v * elongation) < size / 2
 
 
-def segmentation_of(labels) -> Segmentation:
-    ids, boxes = label_boxes(labels)
-    return Segmentation(
-        labels,
-        (0.5, 0.5),
-        ids,
-        boxes,
-        np.ones(len(ids), np.float32),
-        np.zeros(len(ids), bool),
-        {},
-    )
+def _polygons(labels):
+    return fiber_polygons(labels, *find_boxes(labels))
 
 
 @pytest.mark.parametrize("size", [3, 5, 10, 20, 60, 160])
@@ -62,7 +52,7 @@ def test_a_polygon_has_the_area_of_its_pixels(size: int, least: float) -> None:
 
 
 def test_every_fiber_of_a_section_comes_back_exactly(segmentation, drawn_labels) -> None:
-    polygons = dict(fiber_polygons(segmentation))
+    polygons = dict(fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes))
     assert sorted(polygons) == segmentation.ids.tolist()
     drawn = np.zeros_like(drawn_labels)
     for label, polygon in polygons.items():
@@ -73,13 +63,13 @@ def test_every_fiber_of_a_section_comes_back_exactly(segmentation, drawn_labels)
 def test_polygons_do_not_depend_on_how_labels_are_read(
     segmentation, drawn_labels, monkeypatch
 ) -> None:
-    whole = dict(fiber_polygons(segmentation))
-    monkeypatch.setattr(contours, "GROUP_PX", 40)
+    whole = dict(fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes))
+    monkeypatch.setattr(label_room, "WINDOW_PX", 40)
     stored = zarr.create_array(
         zarr.storage.MemoryStore(), shape=drawn_labels.shape, chunks=(64, 64), dtype="int32"
     )
     stored[:] = drawn_labels
-    pieces = dict(fiber_polygons(segmentation_of(stored)))
+    pieces = dict(_polygons(stored))
     assert pieces.keys() == whole.keys()
     for label, polygon in whole.items():
         np.testing.assert_array_equal(pieces[label], polygon)
@@ -88,7 +78,7 @@ def test_polygons_do_not_depend_on_how_labels_are_read(
 def test_a_square_keeps_its_sides_on_the_pixel_edges() -> None:
     labels = np.zeros((20, 20), dtype=np.int32)
     labels[4:14, 6:16] = 7
-    ((label, polygon),) = fiber_polygons(segmentation_of(labels))
+    ((label, polygon),) = _polygons(labels)
     assert label == 7
     np.testing.assert_allclose(polygon.min(axis=0), (4, 6))
     np.testing.assert_allclose(polygon.max(axis=0), (14, 16))

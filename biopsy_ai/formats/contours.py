@@ -10,13 +10,11 @@ original image, from the same corner.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from biopsy_ai.segmentation import Segmentation
+from biopsy_ai.labels import LabelArray, read_windows
 
 Polygon = NDArray[np.float64]
 
@@ -25,16 +23,15 @@ TOLERANCE_PX = 0.34
 sqrt(2)/4 = 0.354 px from every pixel center, so a smaller tolerance moves no pixel from one side
 to the other, and what is left of it outlasts rounding the coordinates to 0.01 px."""
 
-GROUP_PX = 2048
-"""Fibers are read from the label image in squares of this side, for speed."""
-
 # Directions from a pixel to its neighbors, counterclockwise from the right, as (row, column).
 _STEPS = np.array(
     [(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)], dtype=np.int64
 )
 
 
-def fiber_polygons(segmentation: Segmentation) -> Iterator[tuple[int, Polygon]]:
+def fiber_polygons(
+    labels: LabelArray, ids: NDArray[np.integer], boxes: NDArray[np.integer]
+) -> Iterator[tuple[int, Polygon]]:
     """Outline every fiber by a polygon.
 
     Drawn back by the rule that a pixel is inside when its center is, a polygon gives exactly
@@ -43,8 +40,12 @@ def fiber_polygons(segmentation: Segmentation) -> Iterator[tuple[int, Polygon]]:
 
     Parameters
     ----------
-    segmentation
-        Its label image is read by blocks, so it may be larger than memory.
+    labels : (H, W) array of int
+        Label image; read by blocks, so it may be larger than memory.
+    ids : (n,) ndarray of int
+        Labels of the fibers.
+    boxes : (n, 4) ndarray of int
+        Half-open y0, x0, y1, x1 of each fiber.
 
     Yields
     ------
@@ -53,15 +54,12 @@ def fiber_polygons(segmentation: Segmentation) -> Iterator[tuple[int, Polygon]]:
     polygon : (N, 2) ndarray of float64
         (row, column) in pixels of the label image.
     """
-    boxes = np.asarray(segmentation.boxes, dtype=np.int64)
-    for group in _neighborhoods(boxes):
-        y0, x0 = boxes[group, :2].min(axis=0)
-        y1, x1 = boxes[group, 2:].max(axis=0)
-        block = np.asarray(segmentation.labels[int(y0) : int(y1), int(x0) : int(x1)])
-        for row in group:
+    boxes = np.asarray(boxes, dtype=np.int64)
+    for piece, (y0, x0), members in read_windows(labels, boxes):
+        for row in members:
             top, left, bottom, right = boxes[row] - (y0, x0, y0, x0)
-            label = int(segmentation.ids[row])
-            mask = block[top:bottom, left:right] == label
+            label = int(ids[row])
+            mask = piece[top:bottom, left:right] == label
             if mask.any():
                 yield label, mask_polygon(mask) + (y0 + top, x0 + left)
 
@@ -167,22 +165,6 @@ def ring_area(ring: NDArray[np.float64]) -> float:
     """Area inside one ring by the shoelace formula, in squared units of its coordinates."""
     u, v = ring.T
     return 0.5 * abs(float(np.dot(u, np.roll(v, -1)) - np.dot(v, np.roll(u, -1))))
-
-
-def _neighborhoods(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Rows of fibers that start in the same square, square by square."""
-    if len(boxes) == 0:
-        return
-    squares = boxes[:, :2] // GROUP_PX
-    order = np.lexsort((squares[:, 1], squares[:, 0]))
-    # a thing larger than a square is read on its own, lest it widen what is read with it
-    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) > GROUP_PX
-    changes = np.any(squares[order][1:] != squares[order][:-1], axis=1)
-    for group in np.split(order, np.nonzero(changes)[0] + 1):
-        if not large[group].all():
-            yield group[~large[group]]
-        for row in group[large[group]]:
-            yield np.array([row])
 
 
 def _enclosed(border: NDArray[np.int32]) -> tuple[float, int]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +13,8 @@ from numpy.typing import NDArray
 
 from biopsy_ai import __version__
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.report.files import replacing
+from biopsy_ai.formats.files import replacing
+from biopsy_ai.labels import allocate_labels
 
 if TYPE_CHECKING:
     import tifffile
@@ -25,13 +23,13 @@ if TYPE_CHECKING:
 
 TILE_PX = 512
 BAND_PX = 1024
-"""Rows that are read at a time: the chunks of large label images are as high."""
+"""Rows that are read at a time."""
 
 BIGTIFF_BYTES = 2 << 30
 """Label images larger than this, before compression, are written as BigTIFF."""
 
-IN_MEMORY_PX = 1 << 28
-"""Label images of more pixels (1 GiB as int32) are kept on disk rather than in memory."""
+IN_MEMORY_PX = 64_000_000
+"""Files of more pixels are read by parts."""
 
 MAX_PX = 1 << 34
 """Images of more pixels are refused."""
@@ -174,31 +172,6 @@ def load_label_image(path: str | Path) -> LabelFile:
             + HOW_TO_EXPORT
         )
     raise OutlineReadError(f"{path}: is neither TIFF nor PNG. {HOW_TO_EXPORT}")
-
-
-def allocate_labels(shape: tuple[int, int]) -> Any:
-    """Make an empty label image, in memory if it is small, else in a temporary folder.
-
-    Parameters
-    ----------
-    shape
-        Rows and columns.
-
-    Returns
-    -------
-    (H, W) array of int32, all 0
-        A numpy array, or a zarr array with chunks of `BAND_PX` whose folder is removed with it.
-    """
-    if shape[0] * shape[1] <= IN_MEMORY_PX:
-        return np.zeros(shape, dtype=np.int32)
-    import zarr
-
-    folder = tempfile.mkdtemp(prefix="biopsy-ai-")
-    array = zarr.create_array(
-        store=folder, shape=shape, chunks=(BAND_PX, BAND_PX), dtype="int32", fill_value=0
-    )
-    weakref.finalize(array, shutil.rmtree, folder, ignore_errors=True)
-    return array
 
 
 def _tiles(labels: Any) -> Iterator[NDArray[np.int32]]:

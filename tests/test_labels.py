@@ -7,8 +7,8 @@ import pytest
 import zarr
 from scipy import ndimage
 
-from biopsy_ai.measure import boxes as room
-from biopsy_ai.measure.boxes import find_boxes, read_windows
+from biopsy_ai import labels as room
+from biopsy_ai.labels import allocate_labels, find_boxes, read_windows
 
 
 @pytest.fixture
@@ -66,3 +66,25 @@ def test_every_box_lies_whole_in_one_piece(
             assert np.count_nonzero(inside == ids[row]) == np.count_nonzero(labels == ids[row])
             seen.append(int(row))
     assert sorted(seen) == list(range(len(ids)))
+
+
+@pytest.mark.parametrize("limit", [0, 10**6])
+def test_an_empty_label_image_takes_labels_whatever_its_size(
+    limit: int, labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "IN_MEMORY_PX", limit)
+    empty = allocate_labels((90, 130))
+    assert isinstance(empty, np.ndarray) == (limit > 0)
+    assert not np.asarray(empty[:, :]).any()
+    empty[:, :] = labels
+    assert (np.asarray(empty[:, :]) == labels).all()
+
+
+def test_a_large_thing_is_read_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "WINDOW_PX", 32)
+    labels = np.zeros((300, 300), dtype=np.int32)
+    labels[0, :] = 1
+    labels[4:8, 4:8] = 2
+    labels[10:14, 4:8] = 3
+    pieces = {tuple(m): piece.shape for piece, _, m in read_windows(labels, find_boxes(labels)[1])}
+    assert pieces == {(0,): (1, 300), (1, 2): (10, 4)}

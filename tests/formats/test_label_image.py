@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 
 import cv2
@@ -11,10 +10,10 @@ import tifffile
 import zarr
 from scipy import ndimage
 
+from biopsy_ai import labels as label_room
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.report import label_image
-from biopsy_ai.report.label_image import (
-    allocate_labels,
+from biopsy_ai.formats import label_image
+from biopsy_ai.formats.label_image import (
     load_label_image,
     read_label_image,
     write_label_image,
@@ -61,6 +60,7 @@ def test_large_files_are_bigtiff_and_read_lazily(tmp_path, monkeypatch, drawn_la
     stored[:] = drawn_labels
     monkeypatch.setattr(label_image, "BIGTIFF_BYTES", 1000)
     monkeypatch.setattr(label_image, "IN_MEMORY_PX", 1000)
+    monkeypatch.setattr(label_room, "IN_MEMORY_PX", 1000)
     path = tmp_path / "fibers.tif"
     write_label_image(path, stored, (0.5, 0.5))
     with tifffile.TiffFile(path) as file:
@@ -86,22 +86,11 @@ def test_large_files_of_any_layout_are_read_by_parts(
     tmp_path, monkeypatch, drawn_labels, options: dict
 ) -> None:
     monkeypatch.setattr(label_image, "IN_MEMORY_PX", 1000)
+    monkeypatch.setattr(label_room, "IN_MEMORY_PX", 1000)
     monkeypatch.setattr(label_image, "BAND_PX", 50)
     tifffile.imwrite(tmp_path / "labels.tif", drawn_labels.astype(np.uint16), **options)
     read, _ = read_label_image(tmp_path / "labels.tif")
     np.testing.assert_array_equal(read[:], drawn_labels)
-
-
-def test_the_folder_of_large_labels_is_removed_with_them(monkeypatch) -> None:
-    monkeypatch.setattr(label_image, "IN_MEMORY_PX", 1000)
-    labels = allocate_labels((100, 100))
-    labels[10:20, 10:20] = 5
-    folder = Path(labels.store.root)
-    assert folder.is_dir()
-    assert labels[:].sum() == 500
-    del labels
-    gc.collect()
-    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -258,6 +247,7 @@ def test_damaged_and_foreign_files_are_reported_by_name(tmp_path, drawn_labels) 
 def test_an_image_of_absurd_size_is_refused_before_it_is_read(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(label_image, "MAX_PX", 100)
     monkeypatch.setattr(label_image, "IN_MEMORY_PX", 100)
+    monkeypatch.setattr(label_room, "IN_MEMORY_PX", 100)
     tifffile.imwrite(tmp_path / "bomb.tif", np.zeros((20, 20), np.uint8))
     write_png(tmp_path / "bomb.png", np.zeros((20, 20), np.uint8))
     for name in ("bomb.tif", "bomb.png"):

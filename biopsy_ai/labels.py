@@ -1,4 +1,4 @@
-"""Find fibers in a label image, and read them in few pieces."""
+"""Label images of any size: where they are kept, what lies where, reading them in few pieces."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ WINDOW_PX = 2048
 """Side of the pieces in which a label image is read."""
 
 
+IN_MEMORY_PX = 64_000_000
+"""Label images up to this size are numpy arrays, larger ones compressed zarr arrays."""
+
+CHUNK_PX = 512
+"""Side of the compressed pieces of a large label image."""
+
+
 class LabelArray(Protocol):
     """A label image that can be sliced: a numpy array, or a zarr array on disk."""
 
@@ -18,6 +25,37 @@ class LabelArray(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, key: Any, /) -> Any: ...
+
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+
+
+def allocate_labels(shape: tuple[int, int]) -> LabelArray:
+    """Make an empty label image, in memory; compressed where it is large.
+
+    A compressed label image takes about 0.1 byte per pixel, so the 1.6 gigapixels of the largest
+    sections need less memory than one window.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+
+    Returns
+    -------
+    (H, W) array of int32, all 0
+    """
+    if shape[0] * shape[1] <= IN_MEMORY_PX:
+        return np.zeros(shape, np.int32)
+    import zarr
+    from zarr.storage import MemoryStore
+
+    return zarr.create_array(
+        store=MemoryStore(),
+        shape=shape,
+        chunks=(CHUNK_PX, CHUNK_PX),
+        dtype="int32",
+        fill_value=0,
+    )
 
 
 def find_boxes(labels: LabelArray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +118,8 @@ def read_windows(
 ) -> Iterator[tuple[np.ndarray, tuple[int, int], np.ndarray]]:
     """Read a label image so that every box lies whole in one piece.
 
-    Boxes that begin in the same square of `WINDOW_PX` are read together.
+    Boxes that begin in the same square of `WINDOW_PX` are read together; a larger one is read
+    on its own, lest it widen what is read with it.
 
     Parameters
     ----------
@@ -101,7 +140,18 @@ def read_windows(
     columns = int(boxes[:, 1].max()) // WINDOW_PX + 1
     square = boxes[:, 0] // WINDOW_PX * columns + boxes[:, 1] // WINDOW_PX
     order = np.argsort(square, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(square[order])) + 1):
+    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) > WINDOW_PX
+    for group in np.split(order, np.flatnonzero(np.diff(square[order])) + 1):
+        alone = [row[None] for row in group[large[group]]]
+        yield from _read_groups(labels, boxes, [group[~large[group]], *alone])
+
+
+def _read_groups(
+    labels: LabelArray, boxes: np.ndarray, groups: list[np.ndarray]
+) -> Iterator[tuple[np.ndarray, tuple[int, int], np.ndarray]]:
+    for members in groups:
+        if not members.size:
+            continue
         y, x = (int(start) for start in boxes[members, :2].min(axis=0))
         y1, x1 = (int(end) for end in boxes[members, 2:].max(axis=0))
         yield np.asarray(labels[y:y1, x:x1]), (y, x), members
