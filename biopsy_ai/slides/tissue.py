@@ -35,6 +35,12 @@ SHARP_UM = 3.0
 """Blur for the area of the tissue (fluorescence). [default]"""
 SPECK_UM2 = 500.0
 """Smaller objects are dirt. [default]"""
+EVEN_UM = 120.0
+"""Squares of this side hold a fiber border unless they are glass; uneven light is read off those.
+[default]"""
+_EVEN_SQUARES = 12
+_EVEN_SD = 0.02
+_SHADING_OD = 0.3
 _WHITE_SATURATION = 0.2
 _SIGNAL_FRACTION = 0.04
 _CONTRAST = 0.03
@@ -133,10 +139,47 @@ def _bright_field(image: NDArray[np.float32], mpp: float, white: float) -> NDArr
         np.log(max(level, floor) / np.maximum(plane, floor, dtype=np.float32))
         for plane, level in zip(planes, whites, strict=True)
     ]
-    density = functools.reduce(np.maximum, densities).astype(np.float32)
+    density = functools.reduce(np.maximum, _without_shading(densities, mpp)).astype(np.float32)
     stained = cv2.medianBlur(density, 3) > GLASS_OD
     stained = _without_specks(stained, mpp)
     return ~_open(~stained, GLASS_RADIUS_UM / mpp)
+
+
+def _without_shading(
+    densities: list[NDArray[np.float32]], mpp: float
+) -> list[NDArray[np.float32]]:
+    """Take uneven light off, as the density of glass shows it.
+
+    Squares of `EVEN_UM` that are even throughout are glass; a quadratic surface through their
+    densities is subtracted. Where there are too few of them nothing is changed.
+    """
+    import cv2
+
+    rows, columns = (int(n * mpp / EVEN_UM) for n in densities[0].shape)
+    if rows * columns < _EVEN_SQUARES:
+        return densities
+    grid = (columns, rows)
+    means = [cv2.resize(d, grid, interpolation=cv2.INTER_AREA) for d in densities]
+    squares = [cv2.resize(d * d, grid, interpolation=cv2.INTER_AREA) for d in densities]
+    even = np.ones((rows, columns), bool)
+    for mean, square in zip(means, squares, strict=True):
+        even &= (square - mean**2 < _EVEN_SD**2) & (mean < _SHADING_OD)
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1)
+    flat = []
+    for density, mean in zip(densities, means, strict=True):
+        chosen = even
+        for _ in range(5):
+            if chosen.sum() < _EVEN_SQUARES:
+                return densities
+            factors, *_ = np.linalg.lstsq(terms[chosen], mean[chosen], rcond=None)
+            # even collagen is darker than the glass around it
+            chosen = even & (mean - terms @ factors < _EVEN_SD)
+        # beyond the glass that was seen the surface is not followed
+        surface = np.clip(terms @ factors, mean[chosen].min(), mean[chosen].max())
+        size = density.shape[::-1]
+        flat.append(density - cv2.resize(surface.astype(np.float32), size))
+    return flat
 
 
 def _fluorescent(

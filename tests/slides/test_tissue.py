@@ -155,3 +155,13 @@ def test_real_fields_are_tissue_throughout(shared, file, mpp):
         pytest.skip("real images are not here")
     with open_slide(path, mpp=mpp) as slide:
         assert tissue_mask(slide).mask.mean() > 0.99
+
+
+@pytest.mark.parametrize("shade", [0.0, 0.03, 0.08])
+def test_area_does_not_depend_on_uneven_light(tmp_path, shade):
+    y, x = np.mgrid[-1 : 1 : 700j, -1 : 1 : 600j]
+    light = 1 - shade * (0.5 * (x**2 + y**2) + 0.3 * x)
+    image = (bright((0.15, 0.5, 0.3)) * light[..., None]).clip(0, 255).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    with open_slide(tmp_path / "a.tif", mpp=MPP) as slide:
+        assert tissue_mask(slide).area_um2 == pytest.approx(600 * 500, rel=0.08)
