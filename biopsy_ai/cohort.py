@@ -18,9 +18,11 @@ from biopsy_ai.errors import (
     Cancelled,
     ConfigError,
     OutlineReadError,
+    OutputError,
     SlideReadError,
 )
 from biopsy_ai.formats import output_folder, write_csv
+from biopsy_ai.formats.tables import printable
 from biopsy_ai.pipeline import analyze, open_hashed, outlines_name
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import identity
@@ -135,7 +137,7 @@ def analyze_many(
     ModelError
         If the model cannot be loaded.
     OutputError
-        If `out` cannot be written.
+        If `out` cannot be written, or cohort.csv still cannot be written after the last slide.
     """
     config = config or AnalysisConfig()
     out = Path(out)
@@ -158,9 +160,16 @@ def analyze_many(
         if progress is not None:
             progress(SLIDES_STAGE, number, len(sources))
         outcomes.append(run.one(source))
-        write_cohort(outcomes, out / COHORT_FILE, earlier=earlier)
+        written = _try_write_cohort(outcomes, out / COHORT_FILE, earlier)
         if on_outcome is not None:
             on_outcome(outcomes[-1])
+    if not written:
+        try:
+            write_cohort(outcomes, out / COHORT_FILE, earlier=earlier)
+        except OutputError as error:
+            raise OutputError(
+                f"{error} Then repeat the command: finished slides are not analyzed again."
+            ) from error
     return outcomes
 
 
@@ -187,6 +196,18 @@ def write_cohort(
         if other.any():
             table = pd.concat([earlier[other], table], ignore_index=True)
     write_csv(path, table)
+
+
+def _try_write_cohort(
+    outcomes: Sequence[Outcome], path: Path, earlier: pd.DataFrame | None
+) -> bool:
+    """Write the table, or go on without: on Windows it cannot be replaced while Excel shows it."""
+    try:
+        write_cohort(outcomes, path, earlier=earlier)
+    except OutputError as error:
+        log.warning("%s It is tried again after the next slide.", error)
+        return False
+    return True
 
 
 class _Run:
@@ -220,11 +241,11 @@ class _Run:
             raise
         except BiopsyError as error:
             log.debug("%s failed", source, exc_info=True)
-            outcome = Outcome(source, "failed", None, {}, str(error))
+            outcome = Outcome(source, "failed", None, {}, printable(str(error)))
         except Exception as error:
             log.exception("%s failed unexpectedly", source)
             reason = f"{source}: unexpected error ({type(error).__name__}: {error})"
-            outcome = Outcome(source, "failed", None, {}, reason)
+            outcome = Outcome(source, "failed", None, {}, printable(reason))
         seconds = time.perf_counter() - start
         return Outcome(**{**vars(outcome), "seconds": seconds})
 
@@ -319,7 +340,7 @@ def _belongs(summary: dict[str, Any], source: Path, decisive: dict[str, Any]) ->
         return True
     made_by = _provenance(summary)
     file = made_by.get("image_file") or made_by.get("outlines_file")
-    if file == str(source.resolve()):
+    if file == printable(str(source.resolve())):
         return True
     keys = ("image_sha256", "outlines_sha256")
     return all(made_by.get(key) == decisive[key] for key in keys)
@@ -336,10 +357,10 @@ def _read_cohort(path: Path) -> pd.DataFrame | None:
 
 def _row(outcome: Outcome) -> dict[str, Any]:
     return {
-        "slide": str(outcome.source.resolve()),
+        "slide": printable(str(outcome.source.resolve())),
         "status": outcome.status,
         "reason": outcome.reason,
-        "folder": "" if outcome.folder is None else outcome.folder.name,
+        "folder": "" if outcome.folder is None else printable(outcome.folder.name),
         **_statistics(outcome.summary),
         "seconds": round(outcome.seconds, 2),
     }

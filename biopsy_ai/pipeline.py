@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.config import MPP_COARSE, AnalysisConfig
 from biopsy_ai.errors import ConfigError, NoTissueError, SlideReadError
+from biopsy_ai.formats.tables import printable
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import Stopwatch, describe
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 MIN_SIDE_PX = 64
 """Images with a shorter side are refused: not one whole fiber fits in. [default]"""
+
+SAME_MPP = 1e-3
+"""Relative difference up to which two pixel sizes are the same number, rounded. [default]"""
 
 WHAT_TO_CHECK = (
     "Check that the image shows muscle cut across, that the pixel size is right (--mpp), and for "
@@ -124,7 +129,8 @@ def analyze(
     NoTissueError
         If the image holds no muscle or no fiber was found.
     OutlineReadError, ModelError, ConfigError
-        If the outlines, the model or the settings cannot be used.
+        If the outlines, the model or the settings cannot be used; an open slide keeps the pixel
+        size and the channels it was opened with, and the settings must not say otherwise.
 
     Examples
     --------
@@ -136,6 +142,8 @@ def analyze(
     config = config or AnalysisConfig()
     watch = Stopwatch()
     if slide is None or not isinstance(slide, str | Path):
+        if slide is not None:
+            _check_agreement(slide, config)
         return _analyze(slide, config, fibers, model, progress, watch, opened_here=False)
     with watch.stage("open"):
         opened = open_hashed(slide, config, progress)
@@ -228,9 +236,12 @@ def _analyze(
             config=config.measurement,
             progress=progress,
         )
+        known = segmentation.provenance.get("field_known", True)
         statistics = summarize_fibers(
             table,
-            field_area_um2=_area_um2(segmentation.labels.shape, segmentation.mpp),
+            field_area_um2=_area_um2(segmentation.labels.shape, segmentation.mpp)
+            if known
+            else None,
             tissue_area_um2=tissue_area_um2,
             sex=config.sex,
         )
@@ -241,7 +252,7 @@ def _analyze(
             f"The image is coarser than {MPP_COARSE} µm per pixel ({max(mpp):.3g}): sizes are "
             "reported, shapes are not."
         )
-    name = slide.name if slide is not None else outlines_name(str(fibers))
+    name = printable(slide.name if slide is not None else outlines_name(str(fibers)))
     provenance = describe(
         config, segmentation, slide, outlines=fibers, model=model, seconds=watch.seconds
     )
@@ -251,11 +262,33 @@ def _analyze(
         "fibers": statistics,
         "image": _describe_image(slide, config),
         "outlines_mpp": [float(value) for value in segmentation.mpp],
+        # None where the fibers were segmented: those outlines are drawn with pixels of our own.
+        "outlines_mpp_source": segmentation.provenance.get("mpp_source"),
         "tissue_area_um2": tissue_area_um2,
         "warnings": warnings,
         "provenance": provenance,
     }
     return Analysis(name, table, segmentation, summary, config, slide, opened_here)
+
+
+def _check_agreement(slide: Slide, config: AnalysisConfig) -> None:
+    """Refuse settings that an open slide no longer follows, lest the provenance state them."""
+    from biopsy_ai.slides.pixel_size import format_mpp
+
+    how = "to open_slide and leave them out of the settings, or give analyze the path of the slide."
+    mpp = _pair(config.mpp)
+    if mpp is not None and not all(
+        math.isclose(a, b, rel_tol=SAME_MPP) for a, b in zip(mpp, slide.mpp, strict=True)
+    ):
+        raise ConfigError(
+            f"{slide.path}: the slide was opened with pixels of {format_mpp(slide.mpp)} µm "
+            f"({slide.mpp_source}), the settings say {format_mpp(mpp)} µm. Give mpp {how}"
+        )
+    if config.channels and config.channels != slide.channels:
+        raise ConfigError(
+            f"{slide.path}: the slide was opened {_channels_text(slide.channels)}, the settings "
+            f"come {_channels_text(config.channels)}. Give channels {how}"
+        )
 
 
 def _check_size(slide: Slide) -> None:
@@ -299,6 +332,11 @@ def _with_tissue_edge(segmentation: Segmentation, tissue: TissueMask) -> Segment
 
 def _pair(mpp: float | tuple[float, float] | None) -> tuple[float, float] | None:
     return (mpp, mpp) if isinstance(mpp, int | float) else mpp
+
+
+def _channels_text(channels: dict[str, int]) -> str:
+    named = ",".join(f"{name}={number}" for name, number in channels.items())
+    return f"with channels {named}" if named else "without named channels"
 
 
 def _texts(value: object) -> list[str]:

@@ -380,6 +380,28 @@ def test_samples_and_models_are_listed(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert run("models").stdout.split() == ["muscle", str(tmp_path / "muscle")]
 
 
+def test_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for needed in ("torchvision", "tensorboard"):
+        pytest.importorskip(needed)
+    from biopsy_ai.training import TrainConfig
+
+    asked: dict[str, Any] = {}
+
+    def trains(out: Path, **options: Any) -> Path:
+        asked.update(options)
+        return out
+
+    monkeypatch.setattr("biopsy_ai.training.train_model", trains)
+    assert run("train", "--out", tmp_path / "mine").exit_code == 0
+    assert asked["config"] == TrainConfig()
+    assert asked["work"] is None
+    assert asked["version"] == "1"
+    options = ["--model-version", "2", "--outlines-license", "MIT", "--steps", "7"]
+    assert run("train", "--out", tmp_path / "mine", *options).exit_code == 0
+    assert (asked["version"], asked["outlines_license"]) == ("2", "MIT")
+    assert asked["config"] == TrainConfig(steps=7)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a single process")
 def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: Path) -> None:
     """A real Ctrl-C, at the moment at which the label image is being written."""

@@ -358,3 +358,77 @@ def test_statistics_in_the_table(section: DrawnSection, tmp_path: Path) -> None:
 def test_hash_of_missing_outlines() -> None:
     with pytest.raises(OutlineReadError, match="nowhere"):
         cohort._hash_outlines(Path("nowhere.tif"))
+
+
+class TestNamesInAnotherEncoding:
+    """Linux takes any bytes for a file name; Python reads those that are no UTF-8 as surrogates."""
+
+    @pytest.fixture
+    def slides(self, tmp_path: Path) -> list[Path]:
+        second = draw_section(tmp_path / "slides", "b").image
+        latin = tmp_path / "slides" / "Pr\udce4parat.tif"
+        damaged = tmp_path / "slides" / "L\udcfccke.tif"
+        try:
+            shutil.copy(second, latin)
+            damaged.write_text("this is no image")
+        except (OSError, UnicodeError):
+            pytest.skip("this system has no such file names")
+        return [latin, damaged, second]
+
+    def test_they_are_analyzed_like_all_others(self, slides: list[Path], tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        outcomes = analyze_many(slides, out)
+        assert statuses(outcomes) == ["ok", "failed", "ok"]
+        outcomes[1].reason.encode("utf-8")
+        table = read_cohort(out)
+        assert list(table["status"]) == ["ok", "failed", "ok"]
+        assert table["slide"][0].endswith("parat.tif")
+        assert outcomes[0].folder is not None
+        json.loads((outcomes[0].folder / "summary.json").read_text(encoding="utf-8"))
+
+    def test_they_are_known_again(self, slides: list[Path], tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        analyze_many(slides, out)
+        assert statuses(analyze_many(slides, out)) == ["skipped", "failed", "skipped"]
+        assert len(read_cohort(out)) == 3
+        # Other settings replace what the same slide gave before.
+        (again,) = analyze_many(slides[:1], out, AnalysisConfig(sex="female"))
+        assert again.folder == out / "Pr\udce4parat"
+        assert len(read_cohort(out)) == 3
+
+
+class TestTableThatCannotBeWritten:
+    """On Windows a table that is open in Excel cannot be replaced."""
+
+    def lock(self, monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+        real, left = cohort.write_csv, [times]
+
+        def write(path: Path, table: pd.DataFrame) -> None:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise OutputError(f"{path}: cannot be written. Permission denied")
+            real(path, table)
+
+        monkeypatch.setattr(cohort, "write_csv", write)
+        return left
+
+    @pytest.mark.parametrize("times", [1, 3])
+    def test_for_a_while(
+        self, three_slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+    ) -> None:
+        self.lock(monkeypatch, times)
+        out = tmp_path / "results"
+        assert statuses(analyze_folder(three_slides, out)) == ["ok", "failed", "ok"]
+        assert list(read_cohort(out)["status"]) == ["ok", "failed", "ok"]
+
+    def test_to_the_end(
+        self, three_slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left = self.lock(monkeypatch, 100)
+        out = tmp_path / "results"
+        told: list[Outcome] = []
+        with pytest.raises(OutputError, match=r"cohort\.csv.*denied.*not analyzed again"):
+            analyze_folder(three_slides, out, on_outcome=told.append)
+        assert statuses(told) == ["ok", "failed", "ok"]
+        assert left == [100 - 4]
+        assert (out / "c" / "summary.json").is_file()

@@ -119,6 +119,27 @@ def test_an_open_slide_stays_open(section: DrawnSection) -> None:
 
 
 @pytest.mark.usefixtures("fake_network")
+def test_settings_must_agree_with_an_open_slide(section: DrawnSection) -> None:
+    """Pixel size and channels are decided when a slide is opened."""
+    with open_slide(section.image, mpp=0.6, channels={"border": 0}) as slide:
+        with pytest.raises(ConfigError, match=r"section\.tif.*0\.6.*0\.5.*open_slide.*path"):
+            analyze(slide, AnalysisConfig(mpp=0.5))
+        with pytest.raises(ConfigError, match=r"0\.6 µm.*0\.6 × 0\.5 µm"):
+            analyze(slide, AnalysisConfig(mpp=(0.6, 0.5)))
+        for channels in ({"border": 1}, {"border": 0, "nuclei": 2}):
+            with pytest.raises(ConfigError, match=r"section\.tif.*border=0.*border=.*open_slide"):
+                analyze(slide, AnalysisConfig(channels=channels))
+        same = AnalysisConfig(mpp=0.6000001, channels={"border": 0})
+        assert analyze(slide, same).summary["image"]["mpp"] == [0.6, 0.6]
+        assert analyze(slide).summary["image"]["named_channels"] == {"border": 0}
+    with (
+        open_slide(section.image) as slide,
+        pytest.raises(ConfigError, match=r"opened without named channels.*border=1"),
+    ):
+        analyze(slide, AnalysisConfig(channels={"border": 1}))
+
+
+@pytest.mark.usefixtures("fake_network")
 def test_what_analyze_opened_is_closed_again(section: DrawnSection) -> None:
     with analyze(section.image) as analysis:
         assert analysis.slide is not None
@@ -234,6 +255,14 @@ class TestOutlines:
         assert analysis.summary["fibers"]["density"]["per"] == "field"
         area = np.pi / 4 * section.diameter_um**2
         np.testing.assert_allclose(analysis.fibers["area_um2"], area, rtol=0.02)
+
+    def test_alone_tells_where_the_pixel_size_comes_from(
+        self, section: DrawnSection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for given, source in ((None, "TIFF resolution"), (0.5, "given by the user")):
+            summary = analyze(None, AnalysisConfig(mpp=given), fibers=section.labels).summary
+            assert summary["outlines_mpp"] == pytest.approx([0.5, 0.5])
+            assert summary["outlines_mpp_source"] == source
 
     def test_alone_with_another_pixel_size(self, section: DrawnSection) -> None:
         analysis = analyze(None, AnalysisConfig(mpp=1.0), fibers=section.labels)

@@ -103,6 +103,8 @@ def evaluate(
         for what in ("without_truth", "without_prediction"):
             for path in table.attrs[what]:
                 say(f"{path}: not compared ({what.replace('_', ' ')})")
+        for path in table.attrs["unused_masks"]:
+            say(f"{path}: mask not used (no image of this name is compared)")
         if out is not None:
             write_csv(out, table)
         typer.echo(_as_text(table))

@@ -9,6 +9,7 @@ import typer
 
 from biopsy_ai.cli.progress import StageBars
 from biopsy_ai.cli.reporting import Debug, command, say
+from biopsy_ai.training.settings import SECTIONS, TrainConfig
 
 
 def train(
@@ -17,14 +18,18 @@ def train(
         typer.Option("--out", "-o", metavar="DIR", help="Model folder. Example: --out models/mine"),
     ],
     work: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="DIR",
             help="Folder for rendered sections, checkpoints and logs; the same command goes on "
-            "from there. Example: --work runs/mine",
+            "from there. Without it, the folder beside --out with -work after its name, such as "
+            "models/mine-work. Example: --work runs/mine",
         ),
-    ] = Path("runs/train"),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the model. Example: --name mine")] = "mine",
+    model_version: Annotated[
+        str, typer.Option(help="Version of the model. Example: --model-version 2")
+    ] = "1",
     real: Annotated[
         Path | None,
         typer.Option(
@@ -49,27 +54,37 @@ def train(
             "repeated. Example: --outlines fibers.tif",
         ),
     ] = None,
+    outlines_license: Annotated[
+        str | None,
+        typer.Option(
+            help="License of these label images, for the card. Example: --outlines-license MIT"
+        ),
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option(help="Model to begin from, name or folder. Example: --start muscle"),
     ] = None,
     sections: Annotated[
         int, typer.Option(min=1, help="Synthetic sections to render. Example: --sections 1500")
-    ] = 1500,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps. Example: --steps 6000")] = 6000,
+    ] = SECTIONS,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Training steps. Example: --steps 6000")
+    ] = TrainConfig.steps,
     learning_rate: Annotated[
         float,
         typer.Option(min=0.0, help="Highest learning rate. Example: --learning-rate 0.001"),
-    ] = 2e-3,
-    batch: Annotated[int, typer.Option(min=1, help="Crops per step. Example: --batch 8")] = 8,
+    ] = TrainConfig.learning_rate,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Crops per step. Example: --batch 8")
+    ] = TrainConfig.batch,
     crop: Annotated[
         int,
         typer.Option(min=64, help="Side of a crop, pixels, a multiple of 64. Example: --crop 384"),
-    ] = 384,
+    ] = TrainConfig.crop_px,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that prepare crops. Example: --workers 4")
-    ] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed. Example: --seed 0")] = 0,
+    ] = TrainConfig.workers,
+    seed: Annotated[int, typer.Option(min=0, help="Seed. Example: --seed 0")] = TrainConfig.seed,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or mps. Example: --device cuda")
     ] = "auto",
@@ -95,7 +110,7 @@ def train(
             raise ConfigError(
                 f"training needs {error.name}: pip install 'biopsy-ai[train]'"
             ) from error
-        from biopsy_ai.training import TrainConfig, train_model
+        from biopsy_ai.training import train_model
 
         config = TrainConfig(
             steps=steps,
@@ -114,8 +129,10 @@ def train(
             real=real,
             development=development,
             outline_files=tuple(outlines or ()),
+            outlines_license=outlines_license,
             start=start,
             device=device,
+            version=model_version,
             progress=bars,
         )
         say(f"Model written to {folder}.")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.evaluation.grids import LabelField, match_grids, to_grid
+from biopsy_ai.evaluation.grids import LabelField, match_grids
 from biopsy_ai.evaluation.matching import Border
 from biopsy_ai.evaluation.metrics import (
     THRESHOLDS,
@@ -18,8 +19,8 @@ from biopsy_ai.evaluation.metrics import (
     evaluate_fibers,
     pool_evaluations,
 )
+from biopsy_ai.formats.label_image import LABELS_FILE, read_label_image
 from biopsy_ai.progress import Progress
-from biopsy_ai.report.save import LABELS_FILE
 from biopsy_ai.slides.pixel_size import check_mpp
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def evaluate_files(
         Pixel size of the truth in µm, one number or (y, x). Default: the one in its file, or what
         follows from the pixel size of the prediction.
     ignore
-        File or folder of masks: where they are not 0, the truth is not known.
+        File or folder of masks: where they are not 0, the truth is not known. They are named as
+        the images; a single file goes with a single image, whatever its name.
     thresholds, border, partial, shapes
         See `biopsy_ai.evaluation.evaluate_fibers`.
     progress
@@ -76,12 +78,13 @@ def evaluate_files(
     pandas.DataFrame
         A row per image (`image`, then the metrics) and a last row ``pooled``, in which every
         fiber counts the same. ``attrs["without_truth"]`` and ``attrs["without_prediction"]``
-        name what could not be compared.
+        name what could not be compared, ``attrs["unused_masks"]`` the masks of no image.
 
     Raises
     ------
     OutlineReadError
-        If a file cannot be read, nothing belongs together, or two files show different fields.
+        If a file cannot be read, nothing belongs together, no mask belongs to an image, or
+        files of one image show different fields.
     PixelSizeError
         If the pixel size is none of a microscope.
     """
@@ -96,18 +99,17 @@ def evaluate_files(
             f"(found {_some(predictions)} and {_some(truths)}); name files of one image alike, or "
             "give two files"
         )
-    masks = {} if ignore is None else find_label_files(ignore, IGNORE_SUFFIXES)
+    masks, unused = _find_masks(ignore, pairs, {*predictions.values(), *truths.values()})
     rows: list[dict[str, Any]] = []
     evaluations: list[FiberEvaluation] = []
     for number, (name, predicted_path, truth_path) in enumerate(pairs):
         if progress is not None:
             progress("evaluate", number, len(pairs))
-        mask_path = next(iter(masks.values())) if len(masks) == len(pairs) == 1 else masks.get(name)
         evaluation = evaluate_pair(
             predicted_path,
             truth_path,
             mpp=size,
-            ignore=mask_path,
+            ignore=masks.get(name),
             thresholds=thresholds,
             border=border,
             partial=partial,
@@ -125,6 +127,9 @@ def evaluate_files(
     for missing in ("without_truth", "without_prediction"):
         for path in table.attrs[missing]:
             logger.warning("%s: not compared (%s)", path, missing.replace("_", " "))
+    table.attrs["unused_masks"] = unused
+    for path in unused:
+        logger.warning("%s: mask not used (no image of this name is compared)", path)
     return table
 
 
@@ -156,16 +161,12 @@ def evaluate_pair(
             else read_labels(predicted)
         )
     found, true = match_grids(found, true)
-    region = None
-    if ignore is not None:
-        mask = read_labels(ignore)
-        region = to_grid(np.asarray(mask.labels) != 0, true.labels.shape)
     return evaluate_fibers(
         found.labels,
         true.labels,
         thresholds=thresholds,
         mpp=true.mpp,
-        ignore=region,
+        ignore=None if ignore is None else _read_mask(ignore, true),
         border=border,
         partial=partial,
         shapes=shapes,
@@ -210,10 +211,18 @@ def find_label_files(path: str | Path, suffixes: Sequence[str] = LABEL_SUFFIXES)
 
 def read_labels(path: Path, mpp: tuple[float, float] | None = None) -> LabelField:
     """Read a label image, with its pixel size if it is given or stands in the file."""
-    from biopsy_ai.formats.label_image import read_label_image
-
     labels, own = read_label_image(path)
     return LabelField(path, labels, mpp or own)
+
+
+def _read_mask(path: Path, truth: LabelField) -> NDArray[np.bool_]:
+    """Read where the truth is not known, on the grid of the truth."""
+    mask = read_labels(path)
+    region = np.asarray(mask.labels) != 0
+    # A mask on the grid of the truth fits it, whatever pixel size it states.
+    mpp = None if region.shape == truth.labels.shape else mask.mpp
+    fitted, _ = match_grids(LabelField(path, region, mpp), truth)
+    return np.asarray(fitted.labels, dtype=bool)
 
 
 def _read_vector(path: Path, mpp: tuple[float, float] | None, other: LabelField) -> LabelField:
@@ -259,6 +268,36 @@ def _pair(predictions: dict[str, Path], truths: dict[str, Path]) -> list[tuple[s
         name, file = next(iter(predictions.items()))
         return [(name, file, next(iter(truths.values())))]
     return [(name, file, truths[name]) for name, file in predictions.items() if name in truths]
+
+
+def _find_masks(
+    ignore: str | Path | None, pairs: Sequence[tuple[str, Path, Path]], labels: Collection[Path]
+) -> tuple[dict[str, Path], list[Path]]:
+    """Masks by the name of their pair, and those that belong to none."""
+    if ignore is None:
+        return {}, []
+    # Masks often stand beside the labels, which as masks would hide every fiber.
+    known = {path.resolve() for path in labels}
+    found = {
+        name: path
+        for name, path in find_label_files(ignore, IGNORE_SUFFIXES).items()
+        if path.resolve() not in known
+    }
+    whatever_its_name = len(pairs) == 1 and Path(ignore).is_file()
+    used: dict[str, Path] = {}
+    for name, _, truth in pairs:
+        names = list(found) if whatever_its_name else [name, _image_name(truth, LABEL_SUFFIXES)[0]]
+        fitting = [found[image] for image in names if image in found]
+        if fitting:
+            used[name] = fitting[0]
+    if not used:
+        images = {name: truth for name, _, truth in pairs}
+        raise OutlineReadError(
+            f"{ignore}: no mask belongs to an image that is compared (masks found: "
+            f"{_some(found) or 'none'}; images: {_some(images)}); name masks as the images, "
+            f"such as {pairs[0][0]}{IGNORE_SUFFIXES[0]}.tif"
+        )
+    return used, sorted(set(found.values()) - set(used.values()))
 
 
 def _some(files: dict[str, Path]) -> str:

@@ -23,10 +23,12 @@ TOLERANCE_PX = 0.34
 sqrt(2)/4 = 0.354 px from every pixel center, so a smaller tolerance moves no pixel from one side
 to the other, and what is left of it outlasts rounding the coordinates to 0.01 px."""
 
-# Directions from a pixel to its neighbors, counterclockwise from the right, as (row, column).
-_STEPS = np.array(
-    [(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)], dtype=np.int64
-)
+# The eight steps of a pixel chain, clockwise on the screen from east; every other one leads to a
+# neighbor across a side: 0 east, 1 south, 2 west, 3 north.
+_STEP_ROW = np.array([0, 1, 1, 1, 0, -1, -1, -1])
+_STEP_COL = np.array([1, 1, 0, -1, -1, -1, 0, 1])
+_SIDE_OFFSET = (0.5 + 0.5j) + 0.5 * (_STEP_ROW[::2] + 1j * _STEP_COL[::2])
+_SINGLE_PIXEL = np.array([0, 3, 2, 1])
 
 
 def fiber_polygons(
@@ -82,11 +84,9 @@ def mask_polygon(mask: NDArray[np.bool_]) -> Polygon:
     """
     import cv2
 
-    found, _ = cv2.findContours(
-        np.ascontiguousarray(mask).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
+    found = pixel_borders(mask)
     border = found[0] if len(found) == 1 else max(found, key=_enclosed)
-    ring = _between_pixels(border[:, 0, ::-1].astype(np.int64))
+    ring = trace_border(border)[0].view(np.float64).reshape(-1, 2)
     thinned = cv2.approxPolyDP(ring.astype(np.float32)[:, None], TOLERANCE_PX, True)
     polygon = thinned[:, 0].astype(np.float64)
     return polygon if len(polygon) >= 3 else ring
@@ -167,6 +167,58 @@ def ring_area(ring: NDArray[np.float64]) -> float:
     return 0.5 * abs(float(np.dot(u, np.roll(v, -1)) - np.dot(v, np.roll(u, -1))))
 
 
+def pixel_borders(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Sequence[NDArray[np.int32]]:
+    """Find the chain of outer border pixels of each 8-connected part of a mask.
+
+    Returns
+    -------
+    sequence of (n, 1, 2) ndarray of int32
+        Pixels (column, row), counterclockwise on the screen, each touching the next, as OpenCV
+        gives them; empty where the mask is.
+    """
+    import cv2
+
+    # The chains stand next to last in what every version of OpenCV gives.
+    return cv2.findContours(
+        np.ascontiguousarray(mask).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )[-2]
+
+
+def trace_border(
+    border: NDArray[np.int32],
+) -> tuple[NDArray[np.complex128], NDArray[np.intp]]:
+    """Trace the pixel sides between a chain of border pixels and their outer neighbors.
+
+    Parameters
+    ----------
+    border
+        One of `pixel_borders`.
+
+    Returns
+    -------
+    midpoints : (m,) ndarray of complex
+        Centers of the sides in order, counterclockwise on the screen; the row is the real and
+        the column the imaginary part, the first pixel reaches from 0 to 1.
+    sides : (m,) ndarray of int
+        Which side of its inner pixel each of them is: 0 east, 1 south, 2 west, 3 north.
+    """
+    chain = border.reshape(-1, 2)
+    centers = chain[:, 1] + 1j * chain[:, 0]
+    if len(chain) == 1:
+        return centers + _SIDE_OFFSET[_SINGLE_PIXEL], _SINGLE_PIXEL
+    steps = np.empty_like(chain)
+    np.subtract(chain[1:], chain[:-1], out=steps[:-1])
+    np.subtract(chain[0], chain[-1], out=steps[-1])
+    departure = _STEP_CODE[steps[:, 1] * 3 + steps[:, 0] + 4]
+    arrival = np.empty_like(departure)
+    arrival[1:] = departure[:-1]
+    arrival[0] = departure[-1]
+    passed = _SIDES[arrival * 8 + departure]
+    rows, slots = np.nonzero(passed >= 0)
+    sides = passed[rows, slots].astype(np.intp)
+    return centers[rows] + _SIDE_OFFSET[sides], sides
+
+
 def _enclosed(border: NDArray[np.int32]) -> tuple[float, int]:
     import cv2
 
@@ -174,46 +226,25 @@ def _enclosed(border: NDArray[np.int32]) -> tuple[float, int]:
     return cv2.contourArea(border), len(border)
 
 
-def _between_pixels(border: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Turn a chain of border pixels into the contour between them and their outer neighbors.
-
-    Parameters
-    ----------
-    border : (N, 2) ndarray
-        Border pixels (row, column), counterclockwise on the screen, each touching the next.
-
-    Returns
-    -------
-    (M, 2) ndarray of float64
-        Midpoints of the pixel edges between inside and outside, in order.
-    """
-    if len(border) == 1:
-        return border + 0.5 + 0.5 * _STEPS[::2]
-    step = np.roll(border, -1, axis=0) - border
-    leaving = _DIRECTION[step[:, 0] + 1, step[:, 1] + 1]
-    back = (np.roll(leaving, 1) + 4) % 8
-    sides = _OUTER_SIDES[back, leaving]
-    pixel, column = np.nonzero(sides >= 0)
-    return border[pixel] + 0.5 + 0.5 * _STEPS[sides[pixel, column]]
+def _step_codes() -> NDArray[np.intp]:
+    codes = np.zeros(9, dtype=np.intp)
+    codes[(_STEP_ROW + 1) * 3 + _STEP_COL + 1] = np.arange(8)
+    return codes
 
 
-def _direction_table() -> NDArray[np.int64]:
-    table = np.full((3, 3), -1, dtype=np.int64)
-    table[_STEPS[:, 0] + 1, _STEPS[:, 1] + 1] = np.arange(8)
+def _side_table() -> NDArray[np.int8]:
+    """Pixel sides passed per pair of steps, -1 filled."""
+    table = np.full((64, 4), -1, dtype=np.int8)
+    for arrival in range(8):
+        for departure in range(8):
+            direction, sides = (arrival + 3) % 8, []
+            while direction != departure:
+                if direction % 2 == 0:
+                    sides.append(direction // 2)
+                direction = (direction - 1) % 8
+            table[arrival * 8 + departure, : len(sides)] = sides
     return table
 
 
-def _outer_side_table() -> NDArray[np.int64]:
-    """Sides of a pixel that face outward, by the directions it is reached from and left to."""
-    table = np.full((8, 8, 4), -1, dtype=np.int64)
-    for back in range(8):
-        for leaving in range(8):
-            between = (leaving - back - 1) % 8
-            turned = [(back + 1 + i) % 8 for i in range(between)]
-            sides = [direction for direction in turned if direction % 2 == 0]
-            table[back, leaving, : len(sides)] = sides
-    return table
-
-
-_DIRECTION = _direction_table()
-_OUTER_SIDES = _outer_side_table()
+_STEP_CODE = _step_codes()
+_SIDES = _side_table()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import tifffile
 
     from biopsy_ai.slides.pixel_size import PixelSize
+
+LABELS_FILE = "fibers.tif"
+"""Name of the label image among the results of one section."""
 
 TILE_PX = 512
 BAND_PX = 1024
@@ -54,7 +58,7 @@ class LabelFile:
     Attributes
     ----------
     labels
-        (H, W) int32, a numpy array or, if large, a zarr array in a temporary folder.
+        (H, W) int32, a numpy array or, if large, a compressed zarr array in memory.
     stated
         What the file says about its pixel size.
     from_mask
@@ -128,7 +132,7 @@ def read_label_image(path: str | Path) -> tuple[Any, tuple[float, float] | None]
     Returns
     -------
     labels : (H, W) array of int32
-        As numbered in the file. A zarr array in a temporary folder where it is large.
+        As numbered in the file. A compressed zarr array in memory where it is large.
     mpp : tuple of float or None
         Pixel size (y, x) in µm, None if the file states no plausible one.
 
@@ -211,22 +215,27 @@ def _load_tiff(path: Path) -> LabelFile:
             )
         height, width = (shape[axes.index(axis)] for axis in "YX")
         _check_size(path, height * width)
-        with _tiff_pixels(file, axes, shape) as pixels:
+        with _tiff_pixels(path, file, axes, shape) as pixels:
             labels, from_mask = _collect(pixels, path)
     return LabelFile(labels, stated, from_mask)
 
 
 @contextmanager
-def _tiff_pixels(file: tifffile.TiffFile, axes: str, shape: tuple[int, ...]) -> Iterator[_Pixels]:
+def _tiff_pixels(
+    path: Path, file: tifffile.TiffFile, axes: str, shape: tuple[int, ...]
+) -> Iterator[_Pixels]:
     """Give access to the first image, if it is large by parts as far as its layout allows."""
     level = file.series[0].levels[0]
     page = level.keyframe
     lazy = axes[0] == "Y" and shape[0] * shape[1] > IN_MEMORY_PX
+    by_parts = lazy and (page.is_tiled or page.rowsperstrip <= 4 * BAND_PX)
+    if not page.is_memmappable:
+        _check_decoded(path, file, by_parts=by_parts)
     if lazy and page.is_memmappable:
         import tifffile
 
         yield _of_array(tifffile.memmap(file.filehandle.path, mode="r").reshape(shape))
-    elif lazy and (page.is_tiled or page.rowsperstrip <= 4 * BAND_PX):
+    elif by_parts:
         import zarr
 
         with level.aszarr() as store:
@@ -236,6 +245,27 @@ def _tiff_pixels(file: tifffile.TiffFile, axes: str, shape: tuple[int, ...]) -> 
     else:
         array = level.asarray().reshape(shape)
         yield _of_array(np.moveaxis(array, 0, -1) if axes[0] == "S" else array)
+
+
+def _check_decoded(path: Path, file: tifffile.TiffFile, *, by_parts: bool) -> None:
+    """Refuse an image of which too much would be decoded at once.
+
+    How much a file may expand is no measure as it is for slides: an image without fibers packs as
+    well as a file made to fill the memory.
+    """
+    from biopsy_ai.slides.source import MAX_WHOLE_BYTES
+    from biopsy_ai.slides.tiff_layout import find_level
+
+    level = find_level(file.series[0], path, [])
+    rows = math.ceil(BAND_PX / level.segment_shape[0]) if by_parts else level.chunk_rows
+    segments = min(rows, level.chunk_rows) * level.chunk_columns * len(level.planes)
+    n_bytes = level.segment_bytes * segments
+    if n_bytes > MAX_WHOLE_BYTES:
+        raise OutlineReadError(
+            f"{path}: {level.shape[1]} × {level.shape[0]} pixels stored like this take "
+            f"{n_bytes / 1e9:.1f} GB at once to decode (at most {MAX_WHOLE_BYTES / 1e9:.1f} GB). "
+            "Save the labels in one gray channel as tiled TIFF, for instance with QuPath."
+        )
 
 
 def _png_pixels(path: Path) -> _Pixels:

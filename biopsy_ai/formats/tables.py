@@ -46,7 +46,7 @@ def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([str(name) for name in frame.columns])
+        writer.writerow([printable(str(name)) for name in frame.columns])
         if columns:
             writer.writerows(zip(*columns, strict=True))
 
@@ -93,33 +93,43 @@ def write_json(path: str | Path, value: Any) -> None:
 def to_json_ready(value: Any) -> Any:
     """Turn numpy values, paths, dates, models and NaN into what JSON can hold.
 
-    NaN and infinite numbers become None. Keys become text.
+    NaN and infinite numbers become None. Keys become text, and all text becomes `printable`.
 
     Raises
     ------
     TypeError
         A value of a type that has no JSON form.
     """
-    if value is None or isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum):
-        return value
     if isinstance(value, enum.Enum):
         return to_json_ready(value.value)
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, (str, Path)):
+        return printable(str(value))
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (np.generic, np.ndarray)):
         return to_json_ready(value.tolist())
     if isinstance(value, Mapping):
-        return {str(key): to_json_ready(item) for key, item in value.items()}
+        return {printable(str(key)): to_json_ready(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         items = sorted(value) if isinstance(value, (set, frozenset)) else value
         return [to_json_ready(item) for item in items]
     if isinstance(value, (datetime.datetime, datetime.date)):
         return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
     if hasattr(value, "model_dump"):
         return to_json_ready(value.model_dump(mode="json"))
     raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+
+
+def printable(text: str) -> str:
+    """Text that can be written as UTF-8, such as a file name.
+
+    File names are any bytes on Linux, and may hold half a character on Windows. Python reads what
+    is no text in them as lone surrogates, which no file takes. Their numbers are written out, so
+    that distinct names stay distinct.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def round_significant(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
@@ -140,4 +150,4 @@ def _cell(value: Any) -> str:
         text = f"{value:.{SIGNIFICANT_DIGITS}g}"
         # numbers of a million and more are written out rather than as 1e+06
         return f"{float(text):.0f}" if "e+" in text else text
-    return str(value)
+    return printable(str(value))

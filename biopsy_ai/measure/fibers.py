@@ -126,15 +126,16 @@ def measure_fibers(
     Area, centroid, ellipse and equivalent diameter are those of all pixels with the label, holes
     left out. Perimeter, Feret diameters and shape are those of the outer outline of the largest
     connected part, holes taken as filled: a vacuole or a stray pixel does not change the shape of
-    a fiber. Shape is called from an equivalent diameter of ``config.min_shape_diameter_px`` label
-    pixels (``shape_assessable``) and not measured at all below 12 px, where the pixel grid
-    decides it. A fiber within `BORDER_UM` of the edge of the image touches the border.
+    a fiber. Shape is called from an equivalent diameter of ``config.min_shape_diameter_px``
+    (``shape_assessable``), in pixels of the labels or of the image, whichever are coarser: drawing
+    on a finer grid adds no detail. Below 12 label pixels it is not measured at all, as the pixel
+    grid decides it. A fiber within `BORDER_UM` of the edge of the image touches the border.
     """
     config = config or MeasurementConfig()
     ids, boxes = _fibers_to_measure(labels, ids, boxes)
     total = len(ids)
-    coarsest = max(np.atleast_1d(mpp if image_mpp is None else image_mpp).astype(float))
-    shapes_wanted = bool(coarsest <= MPP_COARSE)
+    image_sides = np.broadcast_to(mpp if image_mpp is None else image_mpp, 2).astype(float)
+    shapes_wanted = bool(image_sides.max() <= MPP_COARSE)
     height, width = int(labels.shape[0]), int(labels.shape[1])
     # Rows and columns at the edge in which a fiber touches the border.
     near = [1 + int(BORDER_UM / side + 1e-6) for side in mpp]
@@ -177,7 +178,8 @@ def measure_fibers(
     fibers["centroid_y_um"] += boxes[:, 0] * mpp[0]
     fibers["centroid_x_um"] += boxes[:, 1] * mpp[1]
     fibers["max_curvature"], fibers["concave_fraction"] = curvature.T
-    diameter_px = fibers["equivalent_diameter_um"] / np.sqrt(mpp[0] * mpp[1])
+    pixel_um = max(float(np.sqrt(np.prod(side))) for side in (mpp, image_sides))
+    diameter_px = fibers["equivalent_diameter_um"] / pixel_um
     fibers["shape_assessable"] = shapes_wanted & (diameter_px >= config.min_shape_diameter_px)
     fibers["touches_border"] = touches_border
     fibers["touches_tissue_edge"] = (

@@ -18,37 +18,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from biopsy_ai.formats.contours import pixel_borders, trace_border
 from biopsy_ai.measure.reference import value
 
-# The eight steps of a pixel chain, clockwise on the screen from east.
-_STEP_ROW = np.array([0, 1, 1, 1, 0, -1, -1, -1])
-_STEP_COL = np.array([1, 1, 0, -1, -1, -1, 0, 1])
-_SIDE_OFFSET = (0.5 + 0.5j) + 0.5 * (_STEP_ROW[::2] + 1j * _STEP_COL[::2])
-_SINGLE_PIXEL = np.array([2, 1, 0, 3])
-
-
-def _step_codes() -> np.ndarray:
-    codes = np.zeros(9, dtype=np.intp)
-    codes[(_STEP_ROW + 1) * 3 + _STEP_COL + 1] = np.arange(8)
-    return codes
-
-
-def _side_table() -> np.ndarray:
-    """Pixel sides (0 east, 1 south, 2 west, 3 north) passed per pair of steps, -1 filled."""
-    table = np.full((64, 4), -1, dtype=np.int8)
-    for arrival in range(8):
-        for departure in range(8):
-            direction, sides = (arrival + 3) % 8, []
-            while direction != departure:
-                if direction % 2 == 0:
-                    sides.append(direction // 2)
-                direction = (direction - 1) % 8
-            table[arrival * 8 + departure, : len(sides)] = sides
-    return table
-
-
-_STEP_CODE = _step_codes()
-_SIDES = _side_table()
 _BOTH_WAYS = np.array([[-1], [1]])
 
 _CANDIDATE_ANGLE_DEG = 135.0
@@ -94,10 +66,7 @@ def trace_outline(mask: np.ndarray) -> PixelOutline:
     """
     import cv2
 
-    found = cv2.findContours(
-        np.ascontiguousarray(mask).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    chains = found[-2]
+    chains = pixel_borders(mask)
     if not len(chains):
         raise ValueError("the mask is empty: there is no outline to trace")
     # Pick's theorem: a chain of n steps through pixel centers that spans the area A encloses
@@ -106,22 +75,8 @@ def trace_outline(mask: np.ndarray) -> PixelOutline:
         cv2.contourArea(chain) + (len(chain) / 2 if len(chain) > 1 else 0.0) + 1 for chain in chains
     ]
     largest = int(np.argmax(areas))
-    chain = chains[largest].reshape(-1, 2)
-    centers = chain[:, 1] + 1j * chain[:, 0]
-    if len(chain) == 1:
-        sides = _SINGLE_PIXEL
-        return PixelOutline(centers + _SIDE_OFFSET[sides], sides, 1.0)
-    steps = np.empty_like(chain)
-    np.subtract(chain[1:], chain[:-1], out=steps[:-1])
-    np.subtract(chain[0], chain[-1], out=steps[-1])
-    departure = _STEP_CODE[steps[:, 1] * 3 + steps[:, 0] + 4]
-    arrival = np.empty_like(departure)
-    arrival[1:] = departure[:-1]
-    arrival[0] = departure[-1]
-    passed = _SIDES[arrival * 8 + departure]
-    rows, slots = np.nonzero(passed >= 0)
-    sides = passed[rows, slots].astype(np.intp)
-    return PixelOutline(centers[rows] + _SIDE_OFFSET[sides], sides, float(areas[largest]))
+    midpoints, sides = trace_border(chains[largest])
+    return PixelOutline(midpoints, sides, float(areas[largest]))
 
 
 @lru_cache(maxsize=64)

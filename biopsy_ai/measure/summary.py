@@ -20,7 +20,7 @@ _MAX_BINS = 400
 def summarize_fibers(
     fibers: pd.DataFrame,
     *,
-    field_area_um2: float,
+    field_area_um2: float | None,
     tissue_area_um2: float | None = None,
     sex: Sex | None = None,
 ) -> dict[str, Any]:
@@ -32,8 +32,9 @@ def summarize_fibers(
         From `measure_fibers`. Excluded fibers count in the number, the density and the area
         fraction, and in no other statistic; shape statistics take fibers whose shape is
         assessable.
-    field_area_um2 : float
-        Area of the whole image.
+    field_area_um2 : float or None
+        Area of the whole image; None where only outlines are known. There is no density then,
+        unless the area of the tissue is given.
     tissue_area_um2 : float, optional
         Area of tissue in it, if known. Densities are per tissue area then, else per field.
     sex : {"male", "female"}, optional
@@ -142,7 +143,7 @@ def histogram(values: np.ndarray, bin_width: float) -> dict[str, Any]:
 
 
 def _density(
-    fibers: pd.DataFrame, field_area_um2: float, tissue_area_um2: float | None
+    fibers: pd.DataFrame, field_area_um2: float | None, tissue_area_um2: float | None
 ) -> dict[str, Any]:
     """Fibers per mm² and their share of the area.
 
@@ -152,6 +153,8 @@ def _density(
     area, basis = (
         (tissue_area_um2, "tissue") if tissue_area_um2 is not None else (field_area_um2, "field")
     )
+    if area is None:
+        return {"density": None, "fiber_area_fraction": None}
     if not area > 0:
         raise ValueError(f"the {basis} area is {area} µm²; it must be positive")
     whole = len(fibers) - int(np.count_nonzero(fibers["touches_border"].astype(bool))) / 2

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from biopsy_ai.formats.contours import Polygon, fiber_polygons, to_image_xy
 from biopsy_ai.formats.files import output_folder, remove_result
 from biopsy_ai.formats.imagej import NOT_WRITTEN, write_roiset
-from biopsy_ai.formats.label_image import write_label_image
+from biopsy_ai.formats.label_image import LABELS_FILE, write_label_image
 from biopsy_ai.formats.qupath import write_geojson
 from biopsy_ai.formats.tables import write_fibers_csv, write_json
 from biopsy_ai.report.overlay import write_overlay
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from biopsy_ai.progress import Progress
 
 FIBERS_FILE = "fibers.csv"
-LABELS_FILE = "fibers.tif"
 GEOJSON_FILE = "fibers.geojson"
 ROISET_FILE = "RoiSet.zip"
 OVERLAY_FILE = "overlay.png"

@@ -194,7 +194,7 @@ def save_model(
         path.write_text(text, encoding="utf-8")
     if card:
         with replacing(folder / "README.md") as path:
-            path.write_text(card, encoding="utf-8")
+            path.write_text(card, encoding="utf-8", errors="surrogateescape")
     return folder
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 OUTSIDE_PX = 1.0
 """How far the middle of an outline may lie beyond the image before it is no longer its own."""
 
+EDGE_UM = 5.0
+"""Room beyond the last outline where no image says how far the field reached, µm."""
+
 RASTER_PX = 4096
 """Outlines are drawn in squares of this side, a multiple of the chunks of large label images."""
 
@@ -76,6 +79,7 @@ def read_outlines(
         "sha256": file_sha256(path),
         "format": kind,
         "n_skipped": 0,
+        "field_known": True,
         "warnings": [],
     }
     if kind == "label image":
@@ -158,8 +162,9 @@ def _read_labels(
         provenance["format"] = "mask, its connected parts numbered"
     rows, columns = file.labels.shape
     if shape is None or (rows, columns) == tuple(shape):
-        used, _, warnings = resolve_pixel_size(path, file.stated, mpp)
+        used, source, warnings = resolve_pixel_size(path, file.stated, mpp)
         provenance["warnings"] = warnings
+        provenance["mpp_source"] = source if shape is None else "the image"
         return file.labels, used
     # another grid than the image's: both pixel sizes must say so
     stated = file.stated.mpp
@@ -175,6 +180,7 @@ def _read_labels(
             f"{path}: {there}, which does not agree with their pixel sizes ({stated[0]:.4g} and "
             f"{mpp[0]:.4g} µm). Were the labels drawn on another section, or on a crop of it?"
         )
+    provenance["mpp_source"] = file.stated.source
     return file.labels, stated
 
 
@@ -200,9 +206,13 @@ def _draw(
         (outline.label, [from_image_xy(ring, mpp, mpp) for ring in outline.rings])
         for outline in read.outlines
     ]
+    provenance["mpp_source"] = "the image" if shape is not None else "given by the user"
     if shape is None:
+        # how far the image reached is unknown: nothing may seem to be cut by its border
+        provenance["field_known"] = False
         extent = np.max([ring.max(axis=0) for _, rings in polygons for ring in rings], axis=0)
-        shape = (max(1, int(np.ceil(extent[0]))), max(1, int(np.ceil(extent[1]))))
+        extent = np.ceil(extent + EDGE_UM / np.array(mpp))
+        shape = (max(1, int(extent[0])), max(1, int(extent[1])))
     _check_fit(path, polygons, shape)
     labels = allocate_labels(shape)
     draw_polygons(labels, polygons)

@@ -139,6 +139,30 @@ def border_channel(slide: Slide, stain: str = "auto") -> int | None:
     )
 
 
+def is_fluorescent(slide: Slide, stain: str = "auto") -> bool:
+    """Whether a slide is fluorescence: said so by the user, or light on a dark background.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    stain
+        What the user says it is. A bright-field stain settles it for images of one channel.
+
+    Raises
+    ------
+    ChannelError
+        As for `border_channel`.
+    """
+    if border_channel(slide, stain) is None:
+        return False
+    if slide.n_channels > 1 or stain == "if" or "border" in slide.channels:
+        return True
+    from biopsy_ai.slides.tissue import has_dark_background
+
+    return stain == "auto" and has_dark_background(slide)
+
+
 def _is_gray(slide: Slide) -> bool:
     """Whether all channels are the same, but for a thousandth of the brightest value."""
     from biopsy_ai.slides.tissue import THUMBNAIL_MPP

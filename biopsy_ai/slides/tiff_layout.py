@@ -91,14 +91,14 @@ def find_levels(tif: tifffile.TiffFile, path: Path) -> tuple[list[TiffLevel], li
     if not series:
         raise SlideReadError(f"{path}: the TIFF file holds no image.")
     warnings: list[str] = []
-    first = _level(series[0], path, warnings)
+    first = find_level(series[0], path, warnings)
     levels = [first]
     candidates = list(series[0].levels[1:])
     for other in series[1:]:
         candidates.extend(other.levels)
     for candidate in sorted(candidates, key=lambda item: -_columns(item)):
         if _is_reduced(candidate, levels[-1], first):
-            levels.append(_level(candidate, path, []))
+            levels.append(find_level(candidate, path, []))
     return levels, warnings
 
 
@@ -124,7 +124,8 @@ def _is_reduced(series: tifffile.TiffPageSeries, above: TiffLevel, first: TiffLe
     return ratio >= 1.5 and abs(first.shape[0] / ratio - rows) <= 1 + rows / columns
 
 
-def _level(series: tifffile.TiffPageSeries, path: Path, warnings: list[str]) -> TiffLevel:
+def find_level(series: tifffile.TiffPageSeries, path: Path, warnings: list[str]) -> TiffLevel:
+    """Where the pixels of one series lie; adds to the warnings what is left aside of it."""
     axes, shape = series.get_axes(False), series.get_shape(False)
     page = series.keyframe
     y = axes.find("YX")

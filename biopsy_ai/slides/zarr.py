@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from biopsy_ai.errors import SlideReadError
 from biopsy_ai.slides.pixel_size import PixelSize, from_lengths
 from biopsy_ai.slides.source import (
+    MAX_WHOLE_BYTES,
     BlockCache,
     ImageInfo,
     default_channel_names,
@@ -52,6 +53,8 @@ class ZarrSource:
         ]
         if self._names[-2:] != ["y", "x"] or first.ndim != len(self._names):
             raise SlideReadError(f"{self.path}: the last two axes of the image are not y and x.")
+        for array in self._arrays:
+            _check_chunks(array, self.path)
         dtype = np.dtype(first.dtype).newbyteorder("=")
         if dtype.kind not in "uif":
             raise SlideReadError(f"{self.path}: pixels of type {dtype} are not supported.")
@@ -82,14 +85,13 @@ class ZarrSource:
         array = self._arrays[level]
         shape = (rows[1] - rows[0], cols[1] - cols[0])
         out = np.zeros((*shape, len(channels)), self.info.dtype)
-        # Whole chunks, and several of them where they are small, since each read costs 1 ms.
-        block = tuple(math.ceil(512 / side) * side for side in array.chunks[-2:])
+        block = _block_shape(array)
         with reading(self.path):
             for i, channel in enumerate(channels):
                 fill_from_blocks(
                     out[..., i : i + 1],
                     (rows[0], cols[0]),
-                    (block[0], block[1]),
+                    block,
                     lambda by, bx, c=channel: self._cache.get(  # type: ignore[misc]
                         (level, c, by, bx), lambda: self._load(level, c, by, bx, block)
                     ),
@@ -97,7 +99,7 @@ class ZarrSource:
         return out
 
     def _load(
-        self, level: int, channel: int, block_row: int, block_column: int, block: tuple[int, ...]
+        self, level: int, channel: int, block_row: int, block_column: int, block: tuple[int, int]
     ) -> NDArray[Any]:
         y, x = block_row * block[0], block_column * block[1]
         where = tuple(channel if name == "c" else 0 for name in self._names[:-2])
@@ -107,6 +109,24 @@ class ZarrSource:
     def close(self) -> None:
         self._arrays = []
         self._cache.clear()
+
+
+def _block_shape(array: Any) -> tuple[int, int]:
+    """Whole chunks, and several of them where they are small, since each read costs 1 ms."""
+    rows, columns = (math.ceil(512 / side) * side for side in array.chunks[-2:])
+    return rows, columns
+
+
+def _check_chunks(array: Any, path: Path) -> None:
+    """Refuse an array of which a read would decode too much: a chunk is decoded whole."""
+    n_bytes = math.prod((*array.chunks[:-2], *_block_shape(array))) * array.dtype.itemsize
+    if n_bytes > MAX_WHOLE_BYTES:
+        raise SlideReadError(
+            f"{path}: the image {array.path} is stored in chunks of "
+            f"{' × '.join(str(side) for side in array.chunks)}, too large to decode "
+            f"({n_bytes / 1e9:.1f} GB, at most {MAX_WHOLE_BYTES / 1e9:.1f} GB). Save it with "
+            "smaller chunks, such as 512 × 512 pixels of one channel."
+        )
 
 
 def _ome(group: Any) -> dict[str, Any]:

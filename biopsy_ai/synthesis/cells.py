@@ -59,7 +59,8 @@ def place_nuclei(
                     label,
                 )
             )
-        internal = rng.random() < tissue.internal_nuclei * (1 if reach > 8 else 0.5)
+        chance = tissue.internal_nuclei * (1 if reach > 8 else 0.5)
+        internal = rng.random() < (max(chance, 0.5) if fiber.condition == "whorled" else chance)
         extra = fiber.condition in ("regenerating", "necrotic")
         for _ in range(int(internal) + (rng.poisson(4) if extra else 0)):
             spot = middle + rng.normal(0, (0.35 if extra else 0.15) * reach, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ CONDITIONS = (
     "hypercontracted",
     "vacuolated",
     "split",
+    "whorled",
 )
+"""What may be wrong with a fiber; each but the first is a share in `TissueParams`."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class Geometry:
     nerves: list[Points] = field(default_factory=list)
 
 
-def draw_condition(bounds: NDArray[np.float64], rng: np.random.Generator) -> str:
-    """Draw what is wrong with a fiber; `bounds` are the running sums of the shares."""
+def draw_condition(tissue: TissueParams, rng: np.random.Generator) -> str:
+    """Draw what is wrong with a fiber."""
+    bounds = np.cumsum([getattr(tissue, condition) for condition in CONDITIONS[1:]])
     drawn = rng.random()
     return CONDITIONS[1 + int(np.searchsorted(bounds, drawn))] if drawn < bounds[-1] else "normal"
 
@@ -63,14 +66,13 @@ def geometry_from_outlines(
 ) -> Geometry:
     """Use real fiber outlines (row, column in µm) in place of drawn ones.
 
-    Types, conditions and the tissue between the fibers are drawn as in `build_geometry`.
+    Types, conditions and the tissue between the fibers are drawn as in `build_geometry`, but no
+    fiber is split, for that would change its outline.
     """
-    bounds = np.cumsum(
-        [tissue.necrotic, tissue.regenerating, tissue.hypercontracted, tissue.vacuolated]
-    )
+    tissue = replace(tissue, split=0.0)
     fibers = []
     for outline in outlines:
-        condition = draw_condition(bounds, rng)
+        condition = draw_condition(tissue, rng)
         kind = "I" if rng.random() < tissue.type1_share else str(rng.choice(["IIA", "IIX"]))
         fibers.append(FiberShape(outline, kind, condition))
     field_box = np.array([[0, 0], [0, size_um[1]], list(size_um), [size_um[0], 0]], dtype=float)

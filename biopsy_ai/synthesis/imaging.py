@@ -37,7 +37,7 @@ def tears(
 def fold_factor(
     shape: tuple[int, int], count: int, mpp: float, rng: np.random.Generator
 ) -> Float32:
-    """Factor on the optical density: tissue lies double in a fold."""
+    """Factor on the optical density, above 1 in folds: there the tissue lies double."""
     factor = np.ones(shape, dtype=np.float32)
     for _ in range(count):
         factor[_band(shape, float(rng.uniform(10, 40)) / mpp, rng)] *= float(rng.uniform(1.5, 2.2))

@@ -205,8 +205,6 @@ def _shapes(
     fibers: list[FiberShape] = []
     fat: list[Points] = []
     infiltrates: list[Points] = []
-    shares = [tissue.necrotic, tissue.regenerating, tissue.hypercontracted, tissue.vacuolated]
-    bounds = np.cumsum([*shares, tissue.split])
     wobble = float(rng.choice([0.0, 0.0, rng.uniform(0.02, 0.05)]))
     for i, cell in enumerate(cells):
         if not len(cell) or homes[i] < 0 and places.kind[i] != 1:
@@ -224,7 +222,7 @@ def _shapes(
         crack = tissue.crack_um * float(rng.uniform(0, 1.2)) if places.kind[i] == 0 else 0.0
         inset = tissue.endomysium_um / 2 * float(rng.uniform(0.7, 1.3)) + crack
         polygon = polygon.buffer(-min(inset, 0.45 * radius))
-        condition = draw_condition(bounds, rng)
+        condition = draw_condition(tissue, rng)
         rounding = tissue.rounding * float(rng.uniform(0.5, 1.2))
         if condition in ("hypercontracted", "regenerating") or places.kind[i] == 1:
             rounding = max(rounding, 0.8)

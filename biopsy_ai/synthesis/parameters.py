@@ -56,6 +56,7 @@ class TissueParams:
     hypercontracted: float = 0.0
     vacuolated: float = 0.0
     split: float = 0.0
+    whorled: float = 0.0
     fat: float = 0.0
     inflammation: float = 0.0
     vessels_per_mm2: float = 6.0
@@ -99,6 +100,7 @@ class ImagingParams:
     """Share of fibers with ice-crystal holes."""
     hole_um: tuple[float, float] = (1.5, 12.0)
     folds: int = 0
+    """Bright field only."""
     tears: int = 0
     dust: int = 0
     background: float = 0.02
@@ -234,4 +236,6 @@ def random_tissue(rng: np.random.Generator) -> TissueParams:
         inflammation=float(rng.choice([0.0, min(0.4, rng.exponential(0.05))])),
         stretch=float(1 + rng.choice([0.0, abs(rng.normal(0, 0.35))])),
         glass=float(rng.choice([0.0, 0.0, rng.uniform(0, 0.5)])),
+        # drawn last, so that the draws above give what they gave before
+        whorled=share(start.whorled, 0.01),
     )

@@ -14,7 +14,7 @@ from biopsy_ai.synthesis.cells import Nuclei
 from biopsy_ai.synthesis.geometry import Geometry
 from biopsy_ai.synthesis.parameters import ImagingParams, TissueParams
 from biopsy_ai.synthesis.raster import Layers, parted
-from biopsy_ai.synthesis.texture import Float32, fibrous_noise, smooth_noise
+from biopsy_ai.synthesis.texture import Float32, fibrous_noise, smooth_noise, whorl
 
 
 @cache
@@ -64,7 +64,10 @@ def stain_bright_field(
     # between the fibers: strands of endomysium, glass-clear cracks, loose perimysium
     fibrous = fibrous_noise(rng, shape, 3 / mpp)
     loose = smooth_noise(rng, shape, 25 / mpp)
-    endomysium = color["endomysium"] * imaging.contrast + mean_fiber * (1 - imaging.contrast)
+    endomysium = color["endomysium"]
+    if imaging.contrast < 1:
+        nearby = _density_nearby(fiber_od, layers.labels, mean_fiber, mpp)
+        endomysium = endomysium * imaging.contrast + nearby * (1 - imaging.contrast)
     strand = layers.septa * np.clip(1 + 0.25 * fibrous, 0.3, 1.8)
     open_share = np.clip(min(tissue.crack_um, 3.0) / 2 + 0.5 * loose, 0, 1)
     filling = np.maximum(strand, (1 - open_share) * np.clip(0.8 + 0.3 * fibrous, 0.2, 1.5))
@@ -90,7 +93,7 @@ def stain_bright_field(
     rim_gain = float(rng.normal(0.0, 0.12))
     mottle = 1 + texture * (0.5 * fine + 0.35 * grain)
     mottle += rim_gain * np.exp(-inside / 1.5)
-    mottle *= _condition_texture(geometry, labels, fine, grain, rng)
+    mottle *= _condition_texture(geometry, labels, fine, grain, stain, mpp, rng)
     fibers = fiber_od[labels] * np.clip(mottle, 0.1, 2.5)[..., None]
     od = np.where(is_fiber[..., None], fibers, od)
     od[holes] *= float(rng.uniform(0.0, 0.25))
@@ -105,6 +108,22 @@ def stain_bright_field(
         od = od * (1 - 0.85 * covered) + cover.astype(np.float32) * color["nuclei"]
     od[glass] = 0
     return np.asarray(np.clip(od, 0, None) * imaging.stain_strength, dtype=np.float32)
+
+
+def _density_nearby(
+    fiber_od: Float32, labels: NDArray[np.int32], mean_fiber: Float32, mpp: float
+) -> Float32:
+    """Mean optical density of the fibers around each pixel: what veils a thin septum, (H, W, 3).
+
+    A thick section or a soft focus mixes a septum with the fibers beside it, not with dark fibers
+    far away, so that it stays the paler line between two pale fibers.
+    """
+    import cv2
+
+    reach = 3 / mpp
+    fibers = cv2.GaussianBlur(fiber_od[labels], (0, 0), reach)
+    cover = cv2.GaussianBlur((labels > 0).astype(np.float32), (0, 0), reach)[..., None]
+    return np.asarray((fibers + 0.01 * mean_fiber) / (cover + 0.01), dtype=np.float32)
 
 
 def _fill(od: Float32, where: NDArray[np.bool_], color: Float32, noise: Float32) -> None:
@@ -154,21 +173,50 @@ def _condition_texture(
     labels: NDArray[np.int32],
     fine: Float32,
     grain: Float32,
+    stain: str,
+    mpp: float,
     rng: np.random.Generator,
 ) -> Float32:
-    """Extra mottling of necrotic, vacuolated and unevenly stained fibers, as a factor."""
+    """Extra texture of necrotic, vacuolated, whorled and unevenly stained fibers, as a factor."""
     uneven = np.zeros(len(geometry.fibers) + 1, dtype=np.float32)
     empty = np.zeros(len(geometry.fibers) + 1, dtype=np.float32)
+    whorled = []
     for i, fiber in enumerate(geometry.fibers, start=1):
         if fiber.condition == "necrotic":
             uneven[i] = rng.uniform(0.2, 0.6)
         elif fiber.condition == "vacuolated":
             empty[i] = rng.uniform(0.5, 1.0)
+        elif fiber.condition == "whorled":
+            whorled.append(i)
         elif rng.random() < 0.05:
             uneven[i] = rng.uniform(0.1, 0.3)
     factor = 1 + uneven[labels] * (0.6 * grain + 0.5 * fine)
+    for i in whorled:
+        _wind(factor, labels, i, geometry.fibers[i - 1].outline / mpp, stain, mpp, rng)
     vacuole = grain > 1.3
     return np.where(vacuole, 1 - 0.9 * empty[labels], factor).astype(np.float32)
+
+
+def _wind(
+    factor: Float32,
+    labels: NDArray[np.int32],
+    label: int,
+    outline_px: NDArray[np.float64],
+    stain: str,
+    mpp: float,
+    rng: np.random.Generator,
+) -> None:
+    """Give one fiber the texture of a whorl, strongest where mitochondria are stained."""
+    top, left = np.maximum(outline_px.min(0).astype(int), 0)
+    bottom, right = np.maximum(np.ceil(outline_px.max(0)).astype(int), 0)
+    inside = labels[top:bottom, left:right] == label
+    if not inside.any():
+        return
+    radius = np.hypot(*(outline_px - outline_px.mean(0)).T).mean()
+    middle = outline_px.mean(0) - (top, left) + rng.normal(0, 0.12 * radius, 2)
+    rings = whorl(rng, inside.shape, middle, mpp)
+    low, high = (0.5, 0.7) if stain in ("nadh", "sdh", "cox") else (0.15, 0.3)
+    factor[top:bottom, left:right][inside] *= (1 + float(rng.uniform(low, high)) * rings)[inside]
 
 
 def _draw_fat(

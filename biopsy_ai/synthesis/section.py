@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biopsy_ai.synthesis.cells import KINDS, Nuclei, draw_nuclei, freezing_holes, place_nuclei
+from biopsy_ai.synthesis.cells import draw_nuclei, freezing_holes, place_nuclei
 from biopsy_ai.synthesis.geometry import Geometry
 from biopsy_ai.synthesis.imaging import fold_factor, scan_bright_field, scan_fluorescence, tears
 from biopsy_ai.synthesis.layout import build_geometry
@@ -16,11 +16,22 @@ from biopsy_ai.synthesis.parameters import SectionParams
 from biopsy_ai.synthesis.raster import Layers, rasterize
 from biopsy_ai.synthesis.render import stain_bright_field, stain_fluorescence
 from biopsy_ai.synthesis.texture import smooth_noise
+from biopsy_ai.synthesis.truth import (
+    fiber_table,
+    largest_parts,
+    nucleus_table,
+    renumbered,
+    tissue_classes,
+)
 
 
 @dataclass(frozen=True)
 class SyntheticSection:
-    """A picture and everything that is known about it."""
+    """A picture and everything that is known about it.
+
+    Fibers and nuclei are numbered from 1 without gaps; each is one 4-connected part of its label
+    image, one row of its table and, if a fiber, one shape of `geometry.fibers`, in this order.
+    """
 
     image: NDArray
     """(H, W, 3) uint8 for bright field, (H, W) uint16 border channel for immunofluorescence."""
@@ -33,9 +44,14 @@ class SyntheticSection:
     nuclei_labels: NDArray[np.int32]
     """(H, W) nuclei."""
     nuclei: pd.DataFrame
-    """One row per nucleus: label, kind, fiber."""
+    """One row per nucleus: label, kind, fiber (the one under most of its pixels, or 0)."""
     tissue: NDArray[np.uint8]
-    """(H, W) index into `biopsy_ai.synthesis.raster.TISSUE_CLASSES`."""
+    """(H, W) index into `biopsy_ai.synthesis.raster.TISSUE_CLASSES`.
+
+    Folds are artefact; tears show glass and are background.
+    """
+    folds: NDArray[np.bool_]
+    """(H, W) tissue that lies double, with fibers and nuclei labelled as seen through it."""
     geometry: Geometry
     params: SectionParams
     seed: int | None
@@ -62,54 +78,75 @@ def synthesize_section(
     rng = np.random.default_rng(seed)
     if geometry is None:
         geometry = build_geometry(params.tissue, params.size_um, rng)
-    imaging, mpp = params.imaging, params.mpp
+    mpp = params.mpp
     shape = (round(params.size_um[0] / mpp), round(params.size_um[1] / mpp))
     glass = _glass(shape, params.tissue.glass, mpp, rng)
-    torn = tears(shape, imaging.tears, mpp, rng)
+    torn = tears(shape, params.imaging.tears, mpp, rng)
     geometry, layers = _clear(geometry, rasterize(geometry, mpp), glass, mpp)
-    layers.labels[glass | torn] = 0
+    empty = glass | torn
+    layers.labels[empty] = 0
+    if torn.any():
+        # what a tear cuts off a fiber falls out: else it would be a fiber to see without a label
+        whole = largest_parts(layers.labels)
+        empty |= whole != layers.labels
+        layers.labels[:] = whole
     nuclei = place_nuclei(geometry, layers, params.tissue, mpp, rng)
     nuclei_labels = draw_nuclei(nuclei, shape, mpp)
-    holes = freezing_holes(layers, imaging, mpp, rng)
-    image: NDArray
-    if params.stain == "if":
-        image = scan_fluorescence(
-            stain_fluorescence(
-                geometry, layers, holes, glass | torn, imaging=imaging, mpp=mpp, rng=rng
-            ),
-            imaging,
-            mpp,
-            rng,
-        )
-    else:
-        od = stain_bright_field(
-            geometry,
-            layers,
-            nuclei_labels,
-            holes,
-            glass | torn,
-            stain=params.stain,
-            tissue=params.tissue,
-            imaging=imaging,
-            mpp=mpp,
-            rng=rng,
-        )
-        if imaging.folds:
-            od *= fold_factor(shape, imaging.folds, mpp, rng)[..., None]
-        image = scan_bright_field(od, imaging, mpp, rng)
-    labels = layers.labels
+    image, folds = _picture(params, geometry, layers, nuclei_labels, empty, rng)
+    # only now, for the picture shows also what is too small for the truth
+    labels, kept_fibers = renumbered(largest_parts(layers.labels))
+    nuclei_labels[empty] = 0
+    nuclei_labels, kept_nuclei = renumbered(largest_parts(nuclei_labels))
+    geometry = replace(geometry, fibers=[geometry.fibers[i - 1] for i in kept_fibers])
     return SyntheticSection(
         image=image,
         mpp=mpp,
         labels=labels,
-        fibers=_fiber_table(geometry),
+        fibers=fiber_table(geometry.fibers),
         nuclei_labels=nuclei_labels,
-        nuclei=_nucleus_table(nuclei),
-        tissue=_tissue_classes(layers, glass | torn),
+        nuclei=nucleus_table(nuclei, nuclei_labels, kept_nuclei, labels, kept_fibers),
+        tissue=tissue_classes(labels, layers, folds, empty),
+        folds=folds,
         geometry=geometry,
         params=params,
         seed=seed if isinstance(seed, int) else None,
     )
+
+
+def _picture(
+    params: SectionParams,
+    geometry: Geometry,
+    layers: Layers,
+    nuclei_labels: NDArray[np.int32],
+    empty: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Stain, fold and scan a section; gives the picture and where the tissue is folded."""
+    imaging, mpp = params.imaging, params.mpp
+    folds = np.zeros_like(empty)
+    holes = freezing_holes(layers, imaging, mpp, rng)
+    if params.stain == "if":
+        intensity = stain_fluorescence(
+            geometry, layers, holes, empty, imaging=imaging, mpp=mpp, rng=rng
+        )
+        return scan_fluorescence(intensity, imaging, mpp, rng), folds
+    od = stain_bright_field(
+        geometry,
+        layers,
+        nuclei_labels,
+        holes,
+        empty,
+        stain=params.stain,
+        tissue=params.tissue,
+        imaging=imaging,
+        mpp=mpp,
+        rng=rng,
+    )
+    if imaging.folds:
+        factor = fold_factor(empty.shape, imaging.folds, mpp, rng)
+        od *= factor[..., None]
+        folds = (factor > 1) & ~empty
+    return scan_bright_field(od, imaging, mpp, rng), folds
 
 
 def _glass(
@@ -153,32 +190,3 @@ def _centre_blocked(outline: NDArray, blocked: NDArray[np.bool_], mpp: float) ->
     y, x = (outline.mean(0) / mpp).astype(int)
     inside = 0 <= y < blocked.shape[0] and 0 <= x < blocked.shape[1]
     return bool(inside and blocked[y, x])
-
-
-def _fiber_table(geometry: Geometry) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            (i, f.type, f.condition, f.atrophic, f.angular, f.fascicle)
-            for i, f in enumerate(geometry.fibers, start=1)
-        ],
-        columns=["label", "type", "condition", "atrophic", "angular", "fascicle"],
-    )
-
-
-def _nucleus_table(nuclei: Nuclei) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "label": np.arange(1, len(nuclei.kind) + 1),
-            "kind": [KINDS[k] for k in nuclei.kind],
-            "fiber": nuclei.fiber,
-        }
-    )
-
-
-def _tissue_classes(layers: Layers, empty: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    tissue = np.where(layers.fascicle, 2, 3).astype(np.uint8)
-    tissue[layers.vessel_wall | layers.vessel_lumen | layers.nerve] = 5
-    tissue[layers.fat > 0] = 4
-    tissue[layers.labels > 0] = 1
-    tissue[empty] = 0
-    return tissue

@@ -56,3 +56,36 @@ def fibrous_noise(
         turned, grid_x + shift_x, grid_y + shift_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     return np.asarray(0.7 * bundles + 0.6 * smooth_noise(rng, shape, grain_px), dtype=np.float32)
+
+
+def whorl(
+    rng: np.random.Generator, shape: tuple[int, int], middle_px: NDArray[np.float64], mpp: float
+) -> Float32:
+    """Myofibrils wound around the middle of a fiber: bent rings, dense and pale by turns.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns of the field.
+    middle_px
+        Row and column of the middle of the fiber.
+    mpp
+        Pixel size, µm.
+
+    Returns
+    -------
+    (H, W) ndarray of float32
+        About -1 (pale) to 1 (dense).
+    """
+    grid_y, grid_x = np.mgrid[: shape[0], : shape[1]].astype(np.float32) * np.float32(mpp)
+    # rings run round off the middle, and a spiral has no beginning
+    y = grid_y - middle_px[0] * mpp + 4 * smooth_noise(rng, shape, 22 / mpp)
+    x = grid_x - middle_px[1] * mpp + 4 * smooth_noise(rng, shape, 22 / mpp)
+    width = float(rng.uniform(4.5, 9.0))
+    arms = int(rng.integers(-1, 2))
+    bent = np.hypot(y, x) / width + 0.22 * smooth_noise(rng, shape, 7 / mpp)
+    rings = np.sin(2 * np.pi * bent + arms * np.arctan2(y, x))
+    # sarcoplasm between the myofibrils is a narrow pale line, and the rings fade here and there
+    rings = 0.6 - 1.4 * np.exp(-1.2 * (rings + 1)) + 0.35 * rings
+    faded = np.clip(0.75 + 0.35 * smooth_noise(rng, shape, 14 / mpp), 0.15, 1.2)
+    return np.asarray(rings * faded, dtype=np.float32)

@@ -7,12 +7,14 @@ from dataclasses import replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
-from biopsy_ai.errors import OutlineReadError
+from biopsy_ai.errors import ConfigError, OutlineReadError
 from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
 from biopsy_ai.synthesis import (
@@ -24,7 +26,11 @@ from biopsy_ai.synthesis import (
     synthesize_section,
 )
 from biopsy_ai.synthesis.geometry import geometry_from_outlines
+from biopsy_ai.training.fingerprint import bank_fingerprint, check_fingerprint
 from biopsy_ai.training.targets import make_targets
+
+RECORD_FILE = "bank.yaml"
+"""What the sections beside it are made from."""
 
 FIELD_UM = 512.0
 """Side of a bank section, µm."""
@@ -135,9 +141,14 @@ def render_bank(
         Section ``i`` is made from seed ``seed + i``, so a bank can be continued or remade.
     outline_files
         Label images whose outlines some sections are laid out with.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds sections that were made otherwise.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, bank_fingerprint(seed, outline_files))
     paths = [folder / f"{seed + i:08d}.npz" for i in range(count)]
     missing = [p for p in paths if not p.exists()]
     done = count - len(missing)
@@ -149,3 +160,23 @@ def render_bank(
             if progress:
                 progress("render", done, count)
     return paths
+
+
+def _claim(folder: Path, fingerprint: dict[str, Any]) -> None:
+    """Write down what the bank is made from, or check that it was made from this."""
+    record = folder / RECORD_FILE
+    if record.exists():
+        try:
+            stored = yaml.safe_load(record.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(
+                f"{record}: cannot be read ({error}). Choose another folder with --work, or delete "
+                f"{folder}."
+            ) from error
+        check_fingerprint(folder, stored, fingerprint)
+    elif any(folder.glob("*.npz")):
+        check_fingerprint(folder, None, fingerprint)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(record) as temporary:
+            temporary.write_text(yaml.safe_dump(fingerprint, sort_keys=False), encoding="utf-8")

@@ -3,36 +3,75 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from biopsy_ai.config import OUTLINE_MPP
+
+START_MARK = "<!-- generated: start -->"
+END_MARK = "<!-- generated: end -->"
 TABLE_MARK = "<!-- accuracy table -->"
 
+_BY_HAND = f"""
+## Accuracy
 
-def model_card(spec: Mapping[str, Any]) -> str:
+{TABLE_MARK}
+
+## Limits
+
+Nothing was looked at yet. Look at outlines on real sections, compare them with
+`biopsy-ai evaluate`, and write here where they fail, before anyone relies on this model.
+"""
+
+
+def model_card(spec: Mapping[str, Any], existing: str = "") -> str:
     """Text of a model's README.md from its specification.
 
-    The accuracy table is that of ``benchmarks/accuracy.py``; it is put in where `TABLE_MARK`
-    stands.
+    What is known from training stands between `START_MARK` and `END_MARK`. Everything else is
+    written by hand, such as the table of ``benchmarks/accuracy.py`` where `TABLE_MARK` stands,
+    and is kept.
+
+    Parameters
+    ----------
+    spec
+        Content of ``model.yaml``.
+    existing
+        The card that stands there; where it lacks the marks, the generated part comes before it.
     """
+    generated = f"{START_MARK}\n{_generated(spec)}\n{END_MARK}"
+    before, start, rest = existing.partition(START_MARK)
+    _, end, after = rest.partition(END_MARK)
+    if start and end:
+        return before + generated + after
+    return f"{generated}\n{_BY_HAND}" if not existing.strip() else f"{generated}\n\n{existing}"
+
+
+def _generated(spec: Mapping[str, Any]) -> str:
     training = spec.get("training", {})
     tuning = spec.get("tuning", {})
-    licenses = Counter(item["license"] for item in spec.get("trained_on", []))
+    # A set, as a model and the one that it began from may share images.
+    items = {
+        (item.get("image") or item["file"], item.get("license") or "not stated")
+        for part in _ancestry(spec)
+        for item in [*part.get("trained_on", []), *part.get("outlines", [])]
+    }
+    licenses = Counter(license for _, license in sorted(items))
     lines = [
-        f"# {spec['name']} {spec['version']}",
+        "<!-- Training rewrites this part and keeps the rest: check that the rest still holds. -->",
+        "",
+        f"# {_named(spec)}",
         "",
         "Outlines the fibers of stained cross-sections of skeletal muscle, any stain, at "
-        f"{spec.get('working_mpp', 0.5)} µm per pixel. Outlines follow the sarcoplasm up to the "
-        "inner edge of the membrane.",
+        f"{spec.get('working_mpp', OUTLINE_MPP)} µm per pixel. Outlines follow the sarcoplasm up "
+        "to the inner edge of the membrane.",
         "",
         "**For research use only. Not for use in diagnostic procedures.**",
         "",
         "## Trained on",
         "",
-        f"- {training.get('sections', 'unknown number of')} synthetic sections "
-        "(`biopsy_ai.synthesis`; every preset and stain)",
-        *(f"- {item['image']} ({item['license']})" for item in spec.get("trained_on", [])),
+        *_materials(spec),
         "",
+        *_beginning(spec),
         "Licenses: "
         + (", ".join(f"{k} ({n})" for k, n in licenses.items()) or "none needed")
         + ".",
@@ -40,9 +79,11 @@ def model_card(spec: Mapping[str, Any]) -> str:
         f"{training.get('steps', '?')} steps of {training.get('batch', '?')} crops of "
         f"{training.get('crop_px', '?')} px.",
         "",
-        "## Measured",
+        "## Tuned",
         "",
-        "Thresholds were tuned on the development images and on unseen synthetic sections. There:",
+        "Thresholds were tuned on the development images and on unseen synthetic sections. There:"
+        if tuning
+        else "Thresholds were not tuned yet.",
         "",
         *(
             f"- {name.replace('_', ' ')}: F1 {score['f1_50']} at IoU 0.5, {score['f1_75']} at "
@@ -50,7 +91,52 @@ def model_card(spec: Mapping[str, Any]) -> str:
             for name, score in tuning.items()
         ),
         "",
-        TABLE_MARK,
-        "",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _ancestry(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give the model, the one that its training began from, and so on."""
+    part: Mapping[str, Any] | None = spec
+    while part is not None:
+        yield part
+        part = part.get("start")
+
+
+def _materials(spec: Mapping[str, Any]) -> list[str]:
+    """List what one training saw."""
+    sections = spec.get("training", {}).get("sections", "an unknown number of")
+    return [
+        f"- {sections} synthetic sections (`biopsy_ai.synthesis`; every preset and stain)",
+        *(f"- {item['image']} ({item['license']})" for item in spec.get("trained_on", [])),
+        *(
+            f"- outlines of {item['file']}, for some synthetic sections "
+            f"({item.get('license') or 'license not stated'})"
+            for item in spec.get("outlines", [])
+        ),
+    ]
+
+
+def _beginning(spec: Mapping[str, Any]) -> list[str]:
+    """Say what training began from, and what that was trained on."""
+    lines = []
+    for part in _ancestry(spec):
+        training = "Training" if part is spec else f"The training of {_named(part)}"
+        if "start" not in part:
+            lines += [f"What {training[0].lower()}{training[1:]} began from was not recorded.", ""]
+        elif part["start"] is None:
+            lines += [f"{training} began from random weights.", ""]
+        else:
+            first = part["start"]
+            lines += [
+                f"{training} began from the weights of {_named(first)} (SHA-256 "
+                f"{first['weights_sha256'][:12]}…), which had been trained on:",
+                "",
+                *_materials(first),
+                "",
+            ]
+    return lines
+
+
+def _named(spec: Mapping[str, Any]) -> str:
+    return f"{spec['name']} {spec['version']}"

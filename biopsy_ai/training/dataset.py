@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from biopsy_ai.segmentation.picture import normalize
 from biopsy_ai.training.real import TrainingImage
+from biopsy_ai.training.settings import TrainConfig
 
 
 def bank_section(path: Path) -> tuple[NDArray, NDArray[np.uint8]]:
@@ -53,9 +54,9 @@ class SectionCrops(IterableDataset[tuple[Tensor, Tensor]]):
         bank: Sequence[Path],
         real: Sequence[TrainingImage] = (),
         *,
-        crop_px: int = 448,
-        real_share: float = 0.15,
-        empty_share: float = 0.03,
+        crop_px: int = TrainConfig.crop_px,
+        real_share: float = TrainConfig.real_share,
+        empty_share: float = TrainConfig.empty_share,
         seed: int = 0,
     ) -> None:
         self.bank = list(bank)

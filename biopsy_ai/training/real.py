@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from biopsy_ai.checksum import file_sha256
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.synthesis.raster import parted
@@ -28,6 +30,8 @@ class TrainingImage:
     labels: NDArray[np.int32]
     """(H, W) fibers; none in pictures without muscle."""
     license: str
+    origin: Mapping[str, Any]
+    """Names and hashes of its files, and how they were read."""
 
 
 def read_training_list(path: str | Path) -> list[dict[str, Any]]:
@@ -78,8 +82,11 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
         if "labels" not in entry:
             labels = np.zeros(shape, dtype=np.int32)
             targets = make_targets(labels, OUTLINE_MPP)
-            return TrainingImage(slide.name, image, targets, labels, entry["license"])
+            return TrainingImage(
+                slide.name, image, targets, labels, entry["license"], _origin(entry, slide.sha256())
+            )
         source = read_label_image(entry["labels"])[0]
+        origin = _origin(entry, slide.sha256())
     rows = ((np.arange(shape[0]) + 0.5) * source.shape[0] / shape[0]).astype(int)
     cols = ((np.arange(shape[1]) + 0.5) * source.shape[1] / shape[1]).astype(int)
     labels = shrink_labels(source[rows[:, None], cols], float(entry.get("shrink_um", 0)))
@@ -87,7 +94,19 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
     if channels is None:
         targets[_unlabelled_fibers(image, labels)] *= np.array([1, 1, 1, 0], dtype=np.uint8)
     labels = labels.astype(np.int32)
-    return TrainingImage(slide.name, image, targets, labels, entry["license"])
+    return TrainingImage(slide.name, image, targets, labels, entry["license"], origin)
+
+
+def _origin(entry: dict[str, Any], image_sha256: str) -> dict[str, Any]:
+    labels = entry.get("labels")
+    return {
+        "image": Path(entry["image"]).name,
+        "image_sha256": image_sha256,
+        "labels_sha256": file_sha256(labels) if labels else None,
+        "mpp": float(entry["mpp"]),
+        "channel": int(entry["channel"]) if "channel" in entry else None,
+        "shrink_um": float(entry.get("shrink_um", 0)),
+    }
 
 
 def shrink_labels(labels: NDArray, shrink_um: float) -> NDArray:

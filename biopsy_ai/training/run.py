@@ -1,9 +1,9 @@
-"""Train a model from nothing to its folder: bank, training, thresholds, measurement, card."""
+"""Train a model to its folder: bank, training, thresholds, measurement, card."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,17 @@ from biopsy_ai.segmentation.device import choose_device
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.inner import Margins
 from biopsy_ai.segmentation.maps import MapNetwork
-from biopsy_ai.segmentation.model import load_model, save_model
+from biopsy_ai.segmentation.model import Model, load_model, save_model
 from biopsy_ai.segmentation.network import STRIDE
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
-from biopsy_ai.segmentation.tuning import TuningScore, tune_thresholds
 from biopsy_ai.training.bank import render_bank, render_training_section
 from biopsy_ai.training.card import model_card
 from biopsy_ai.training.dataset import SectionCrops, normalized_section
+from biopsy_ai.training.fingerprint import bank_fingerprint, outline_record, run_fingerprint
 from biopsy_ai.training.real import TrainingImage, load_training_image, read_training_list
-from biopsy_ai.training.trainer import TrainConfig, train_network
+from biopsy_ai.training.settings import SECTIONS, TUNING_SECTIONS, TrainConfig
+from biopsy_ai.training.trainer import read_checkpoint, train_network
+from biopsy_ai.training.tuning import TuningScore, tune_thresholds
 
 ARCHITECTURE: dict[str, Any] = {"stem": 32, "widths": [48, 80, 128, 160, 160], "blocks": 1}
 """Settings of `FiberNet` for new models."""
@@ -38,13 +40,14 @@ def train_model(
     out: str | Path,
     *,
     name: str,
-    work: str | Path,
+    work: str | Path | None = None,
     config: TrainConfig,
-    sections: int = 1500,
-    tuning_sections: int = 24,
+    sections: int = SECTIONS,
+    tuning_sections: int = TUNING_SECTIONS,
     real: str | Path | None = None,
     development: str | Path | None = None,
     outline_files: Sequence[Path] = (),
+    outlines_license: str | None = None,
     start: str | Path | None = None,
     device: str = "auto",
     version: str = "1",
@@ -55,9 +58,10 @@ def train_model(
     Parameters
     ----------
     out
-        Model folder to write.
+        Model folder to write. What was written by hand into the card there is kept.
     work
-        Folder for the bank, checkpoints and logs; a killed run goes on from there.
+        Folder for the bank, checkpoints and logs; a killed run goes on from there. By default
+        beside `out`, with ``-work`` after its name.
     sections
         Synthetic sections to render for training.
     tuning_sections
@@ -66,13 +70,35 @@ def train_model(
         Lists of real images (see `read_training_list`) to train on, and to tune thresholds on.
     outline_files
         Label images whose outlines some synthetic sections are laid out with.
+    outlines_license
+        License of these label images, for the card.
     start
         Model to begin from: its name or folder.
+    version
+        Of the model, for ``model.yaml`` and the card.
+
+    Raises
+    ------
+    ConfigError
+        If a setting cannot be used, or `work` holds the work of another training.
     """
     if sections < 1 or config.seed + sections >= TUNING_SEED:
         raise ConfigError(f"sections={sections}: choose between 1 and {TUNING_SEED - 1}")
-    work = Path(work)
+    work = Path(work) if work is not None else work_folder(out)
+    chosen = choose_device(device)
     images = load_images(real)
+    first = load_model(start) if start is not None else None
+    architecture = first.spec["architecture"] if first else ARCHITECTURE
+    fingerprint = run_fingerprint(
+        config,
+        architecture=architecture,
+        bank=bank_fingerprint(config.seed, outline_files),
+        sections=sections,
+        real=[i.origin for i in images],
+        start=first.weights_sha256 if first else None,
+    )
+    # Asked before the sections are rendered, which takes long.
+    read_checkpoint(work, fingerprint, steps=config.steps)
     bank = render_bank(
         work / "bank",
         sections,
@@ -81,8 +107,6 @@ def train_model(
         workers=max(config.workers, os.cpu_count() or 1),
         progress=progress,
     )
-    first = load_model(start) if start is not None else None
-    architecture = first.spec["architecture"] if first else ARCHITECTURE
     crops = SectionCrops(
         bank,
         images,
@@ -90,11 +114,11 @@ def train_model(
         real_share=config.real_share,
         empty_share=config.empty_share,
     )
-    chosen = choose_device(device)
     network = train_network(
         crops,
         work,
         config,
+        fingerprint=fingerprint,
         architecture=architecture,
         start=first.unfolded().state_dict() if first else None,
         device=chosen.name,
@@ -107,10 +131,39 @@ def train_model(
         "thresholds": InstanceThresholds(),
         "training": asdict(config) | {"sections": sections},
         "trained_on": [{"image": i.name, "license": i.license} for i in images],
+        "outlines": [
+            {**outline_record(path), "license": outlines_license} for path in outline_files
+        ],
+        "start": _ancestor(first) if first else None,
     }
-    save_model(out, network.cpu(), spec)
+    # Before the tuning: what stands in the folder fits together, whenever the run is stopped.
+    save_model(out, network.cpu(), spec, card=_card(Path(out), spec))
     tune_model(out, development, sections=tuning_sections, device=device, progress=progress)
     return Path(out)
+
+
+def work_folder(out: str | Path) -> Path:
+    """Folder for the work on a model where none is named: its own, so that no two share one."""
+    folder = Path(os.path.abspath(out))
+    return folder.with_name(f"{folder.name}-work")
+
+
+def _ancestor(model: Model) -> dict[str, Any]:
+    """What a model owes to the one that its training began from."""
+    inherited = ("version", "training", "trained_on", "outlines", "start")
+    return {
+        "name": model.name,
+        "weights_sha256": model.weights_sha256,
+        **{key: model.spec[key] for key in inherited if key in model.spec},
+    }
+
+
+def _card(folder: Path, spec: Mapping[str, Any]) -> str:
+    """Text of the model card, with what was written into the present one by hand."""
+    path = folder / "README.md"
+    # What is not UTF-8 is kept byte by byte.
+    existing = path.read_text("utf-8", "surrogateescape") if path.exists() else ""
+    return model_card(spec, existing)
 
 
 def load_images(path: str | Path | None) -> list[TrainingImage]:
@@ -122,15 +175,15 @@ def tune_model(
     folder: str | Path,
     development: str | Path | None,
     *,
-    sections: int = 24,
+    sections: int = TUNING_SECTIONS,
     device: str = "auto",
     workers: int = 2,
     progress: Progress | None = None,
 ) -> dict[str, TuningScore]:
     """Tune the thresholds of a model on development images and unseen synthetic sections.
 
-    Bright field and fluorescence are tuned apart. The folder's ``model.yaml`` and card are
-    rewritten.
+    Bright field and fluorescence are tuned apart. The folder's ``model.yaml`` and the generated
+    part of its card are rewritten.
 
     Returns
     -------
@@ -167,7 +220,7 @@ def tune_model(
         }
         for name, score in scores.items()
     }
-    save_model(model.folder, model.unfolded(), spec, card=model_card(spec))
+    save_model(model.folder, model.unfolded(), spec, card=_card(model.folder, spec))
     return scores
 
 

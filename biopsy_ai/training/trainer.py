@@ -5,40 +5,28 @@ from __future__ import annotations
 import csv
 import logging
 import time
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.network import FiberNet
 from biopsy_ai.training.dataset import SectionCrops
+from biopsy_ai.training.fingerprint import check_fingerprint
 from biopsy_ai.training.losses import map_loss
+from biopsy_ai.training.settings import TrainConfig
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained."""
-
-    steps: int = 8000
-    batch: int = 8
-    crop_px: int = 448
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    warmup: int = 200
-    average: float = 0.998
-    """Decay of the running average of the weights; the average is what is kept."""
-    real_share: float = 0.15
-    empty_share: float = 0.03
-    workers: int = 1
-    checkpoint_every: int = 250
-    seed: int = 0
+CHECKPOINT_FILE = "checkpoint.pt"
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -55,6 +43,7 @@ def train_network(
     folder: str | Path,
     config: TrainConfig,
     *,
+    fingerprint: Mapping[str, Any],
     architecture: dict[str, object] | None = None,
     start: dict[str, torch.Tensor] | None = None,
     device: str = "cpu",
@@ -66,6 +55,8 @@ def train_network(
     ----------
     folder
         Gets ``checkpoint.pt``, ``training.csv`` and TensorBoard logs.
+    fingerprint
+        What the network is trained with (`run_fingerprint`); a checkpoint must agree in it.
     start
         Weights to begin from, such as those of a shipped model.
 
@@ -73,6 +64,11 @@ def train_network(
     -------
     FiberNet
         The network with averaged weights, in evaluation mode.
+
+    Raises
+    ------
+    ConfigError
+        If the checkpoint comes from another training.
     """
     from torch.utils.tensorboard import SummaryWriter
 
@@ -88,9 +84,8 @@ def train_network(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
     step = 0
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+    state = read_checkpoint(folder, fingerprint, steps=config.steps, device=device)
+    if state is not None:
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
@@ -140,7 +135,7 @@ def train_network(
             writer.add_scalar("loss", row["loss"], step)
             total = 0.0
         if step % config.checkpoint_every == 0 or step == config.steps:
-            with replacing(checkpoint) as temporary:
+            with replacing(folder / CHECKPOINT_FILE) as temporary:
                 torch.save(
                     {
                         "network": network.state_dict(),
@@ -148,11 +143,35 @@ def train_network(
                         "optimizer": optimizer.state_dict(),
                         "step": step,
                         "config": asdict(config),
+                        "fingerprint": dict(fingerprint),
                     },
                     temporary,
                 )
     writer.close()
     return average
+
+
+def read_checkpoint(
+    folder: Path, fingerprint: Mapping[str, Any], *, steps: int, device: str = "cpu"
+) -> dict[str, Any] | None:
+    """Read the checkpoint in a folder, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        If it comes from another training, or from a longer one than `steps`.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    check_fingerprint(path, state.get("fingerprint"), fingerprint)
+    if state["step"] > steps:
+        raise ConfigError(
+            f"{path}: was trained for {state['step']} steps already, {steps} are asked for. Give "
+            "at least as many with --steps, choose another folder with --work, or delete it."
+        )
+    return state
 
 
 def _one_thread(_: int) -> None:

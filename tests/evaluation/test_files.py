@@ -121,6 +121,89 @@ def test_masks_say_where_the_truth_is_not_known(tmp_path: Path) -> None:
     assert row["n_ignored_predicted"] == 2
 
 
+def half_known(folder: Path) -> tuple[Path, Path]:
+    """Write predictions and truths ``a`` and ``b``; of the truths the lower half is not known."""
+    half = np.where(np.arange(200)[:, None] < 100, squares(), 0).astype(np.uint16)
+    for name in ("a", "b"):
+        write(folder / "predicted" / f"{name}.tif", squares())
+        write(folder / "truth" / f"{name}_fibers.tif", half)
+    return folder / "predicted", folder / "truth"
+
+
+def lower_half(rows: int = 50, columns: int = 50) -> np.ndarray:
+    return np.repeat(np.arange(rows)[:, None] >= rows // 2, columns, 1).astype(np.uint8) * 255
+
+
+def test_masks_that_belong_to_nothing_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predicted, truth = half_known(tmp_path)
+    for name in ("a", "c"):
+        write(tmp_path / "masks" / f"{name}_ignore.tif", lower_half())
+    with caplog.at_level(logging.WARNING):
+        table = evaluate_files(predicted, truth, ignore=tmp_path / "masks", shapes=False)
+    assert table["precision_50"].tolist()[:2] == [1, 0.5]
+    assert [path.name for path in table.attrs["unused_masks"]] == ["c_ignore.tif"]
+    assert "c_ignore.tif: mask not used" in caplog.text
+    assert evaluate_files(predicted, truth, shapes=False).attrs["unused_masks"] == []
+
+
+def test_masks_of_which_none_fits_are_refused(tmp_path: Path) -> None:
+    predicted, truth = half_known(tmp_path)
+    mask = write(tmp_path / "masks" / "c_ignore.tif", lower_half())
+    for ignore in (mask, mask.parent):
+        with pytest.raises(
+            OutlineReadError, match=r"no mask.*found: c;.*images: a, b\).*a_ignore\.tif"
+        ):
+            evaluate_files(predicted, truth, ignore=ignore, shapes=False)
+    one = predicted / "a.tif", truth / "a_fibers.tif"
+    with pytest.raises(OutlineReadError, match="no mask"):
+        evaluate_files(*one, ignore=mask.parent, shapes=False)
+    # A file that is named itself needs no such name where there is only one image.
+    row = evaluate_files(*one, ignore=mask, shapes=False).iloc[0]
+    assert row["precision_50"] == 1
+
+
+def test_labels_are_not_taken_for_masks(tmp_path: Path) -> None:
+    predicted, truth = half_known(tmp_path)
+    (truth / "a_fibers.tif").rename(truth / "a_mask.tif")
+    (truth / "b_fibers.tif").unlink()
+    one = predicted / "a.tif", truth / "a_mask.tif"
+    for ignore in (truth, one[1]):
+        with pytest.raises(OutlineReadError, match="no mask"):
+            evaluate_files(*one, ignore=ignore, shapes=False)
+    write(truth / "a_ignore.tif", lower_half())
+    table = evaluate_files(*one, ignore=truth, shapes=False)
+    assert table["precision_50"].iloc[0] == 1
+    assert table.attrs["unused_masks"] == []
+
+
+def test_a_mask_may_bear_the_name_of_the_truth(tmp_path: Path) -> None:
+    _, truth = half_known(tmp_path)
+    predicted = write(tmp_path / "results" / "run7" / "fibers.tif", squares())
+    write(tmp_path / "masks" / "a_ignore.tif", lower_half())
+    table = evaluate_files(
+        predicted, truth / "a_fibers.tif", ignore=tmp_path / "masks", shapes=False
+    )
+    assert table["precision_50"].iloc[0] == 1
+
+
+def test_a_mask_of_another_field_is_refused(tmp_path: Path) -> None:
+    predicted, truth = half_known(tmp_path)
+    one = predicted / "a.tif", truth / "a_fibers.tif"
+    crop = write(tmp_path / "crop.png.tif", lower_half(50, 40))
+    with pytest.raises(OutlineReadError, match=r"crop\.png\.tif.*same proportion"):
+        evaluate_files(*one, ignore=crop, shapes=False)
+    # 200 px of 0.5 µm are 100 µm; a square crop of it has the same proportions.
+    square = write(tmp_path / "square.tif", lower_half(), 0.5)
+    with pytest.raises(OutlineReadError, match=r"square\.tif: covers 25 × 25 µm"):
+        evaluate_files(*one, ignore=square, mpp=0.5, shapes=False)
+    # On the same grid a wrong pixel size in the mask does no harm.
+    wrong = write(tmp_path / "wrong.tif", lower_half(200, 200), 2.0)
+    row = evaluate_files(*one, ignore=wrong, mpp=0.5, shapes=False).iloc[0]
+    assert row["precision_50"] == 1
+
+
 def test_partial_truth_and_ignored_borders_reach_the_metrics(tmp_path: Path) -> None:
     labels = squares()
     labels[:5] = 9

@@ -14,8 +14,10 @@ from biopsy_ai.formats.contours import (
     fill_rings,
     from_image_xy,
     mask_polygon,
+    pixel_borders,
     ring_area,
     to_image_xy,
+    trace_border,
 )
 from biopsy_ai.labels import find_boxes
 
@@ -145,3 +147,24 @@ def test_outlining_is_fast() -> None:
         mask_polygon(mask)
     # 0.2 ms on a quiet machine
     assert (time.process_time() - start) / 50 < 2e-3
+
+
+def test_a_border_passes_its_pixel_sides_counterclockwise() -> None:
+    mask = np.zeros((3, 4), dtype=bool)
+    mask[1, 1:3] = True
+    (border,) = pixel_borders(mask)
+    midpoints, sides = trace_border(border)
+    order = midpoints.tolist()
+    first = order.index(1 + 1.5j)
+    around = [1 + 1.5j, 1.5 + 1j, 2 + 1.5j, 2 + 2.5j, 1.5 + 3j, 1 + 2.5j]
+    assert order[first:] + order[:first] == around
+    assert sides[midpoints.real == 1].tolist() == [3, 3]
+    assert sides[midpoints.real == 2].tolist() == [1, 1]
+    assert (sides[midpoints.imag == 1], sides[midpoints.imag == 3]) == (2, 0)
+
+
+def test_every_part_has_a_border() -> None:
+    mask = np.zeros((6, 6), dtype=bool)
+    assert len(pixel_borders(mask)) == 0
+    mask[0, 0] = mask[1, 1] = mask[4, 4] = True  # pixels that touch at a corner are one part
+    assert sorted(len(trace_border(border)[0]) for border in pixel_borders(mask)) == [4, 8]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import zlib
 from pathlib import Path
 
 import cv2
@@ -253,3 +255,38 @@ def test_an_image_of_absurd_size_is_refused_before_it_is_read(tmp_path, monkeypa
     for name in ("bomb.tif", "bomb.png"):
         with pytest.raises(OutlineReadError, match=f"{name}.*too large"):
             read_label_image(tmp_path / name)
+
+
+def zeros(n_bytes: int) -> bytes:
+    """Deflate zeros, a multiple of a million, without ever holding all of them."""
+    million = 1_000_000
+    pack = zlib.compressobj(9)
+    start = pack.compress(bytes(million)) + pack.flush(zlib.Z_FULL_FLUSH)
+    again = pack.compress(bytes(million)) + pack.flush(zlib.Z_FULL_FLUSH)
+    # The checksum of zeros: 1, and how many they are.
+    checksum = (n_bytes % 65521 << 16 | 1).to_bytes(4, "big")
+    return start + again * (n_bytes // million - 1) + b"\x03\x00" + checksum
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "n_parts"),
+    [
+        ((60_000, 60_000), {"rowsperstrip": 60_000}, 1),
+        ((1, 3_000_000_000), {"rowsperstrip": 1}, 1),
+        ((48_000, 50_000), {"tile": (48_000, 50_000)}, 1),
+        # A row of tiles is decoded at once, and so are all colors.
+        ((20_000, 100_000), {"tile": (20_000, 20_000)}, 5),
+        ((7_000, 9_000, 40), {"rowsperstrip": 7_000, "planarconfig": 1}, 1),
+        ((3, 25_000, 25_000), {"rowsperstrip": 25_000, "planarconfig": 2}, 3),
+    ],
+)
+def test_what_would_take_gigabytes_to_decode_is_refused(
+    tmp_path, shape: tuple[int, ...], layout: dict, n_parts: int
+) -> None:
+    path = tmp_path / "bomb.tif"
+    layout |= {"compression": "zlib", "photometric": "rgb" if len(shape) == 3 else "minisblack"}
+    part = zeros(math.prod(shape) // n_parts)
+    tifffile.imwrite(path, iter([part] * n_parts), shape=shape, dtype=np.uint8, **layout)
+    assert path.stat().st_size < 4_000_000
+    with pytest.raises(OutlineReadError, match=r"bomb\.tif: .* GB.*tiled TIFF"):
+        read_label_image(path)

@@ -11,7 +11,13 @@ import pandas as pd
 import pytest
 
 from biopsy_ai.config import AnalysisConfig
-from biopsy_ai.formats.tables import to_json_ready, write_csv, write_fibers_csv, write_json
+from biopsy_ai.formats.tables import (
+    printable,
+    to_json_ready,
+    write_csv,
+    write_fibers_csv,
+    write_json,
+)
 
 
 def test_csv_has_six_digits_lower_case_truth_and_empty_for_missing(tmp_path) -> None:
@@ -84,3 +90,21 @@ def test_json_holds_numpy_values_paths_models_and_no_nan(tmp_path) -> None:
 def test_json_refuses_what_it_cannot_hold() -> None:
     with pytest.raises(TypeError, match="object"):
         to_json_ready({"x": object()})
+
+
+@pytest.mark.parametrize("name", ["Pr\udce4parat.tif", "\ud83d.tif"])
+def test_names_that_are_no_utf8_are_written_and_stay_distinct(tmp_path, name: str) -> None:
+    """Linux takes any bytes for a file name, Windows half a pair of UTF-16."""
+    other = name.replace(name[-5], "\udcf6")
+    write_csv(tmp_path / "t.csv", pd.DataFrame({"slide": [name, other], name: [1, 2]}))
+    read = pd.read_csv(tmp_path / "t.csv", encoding="utf-8")
+    assert read["slide"].tolist() == [printable(name), printable(other)]
+    write_json(tmp_path / "t.json", {"slides": [name, Path(other)], name: 1})
+    read = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert read == {"slides": [printable(name), printable(other)], printable(name): 1}
+    assert printable(name) != printable(other)
+    printable(name).encode("utf-8")
+
+
+def test_what_can_be_printed_stays_as_it_is() -> None:
+    assert printable("Präparat µ 试 🔬 \\x.tif") == "Präparat µ 试 🔬 \\x.tif"

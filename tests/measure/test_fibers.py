@@ -167,6 +167,13 @@ def test_coarse_image_has_sizes_and_no_shapes(section: np.ndarray, image_mpp) ->
     assert finer["shape_assessable"].any()
 
 
+def test_a_finer_grid_than_the_image_adds_no_detail(draw) -> None:
+    labels = draw.mask(draw.scaled("hexagon", diameter=30)).astype(np.int32)
+    assert measure_fibers(labels, (0.5, 0.5)).loc[0, "shape_assessable"]
+    assert measure_fibers(labels, (0.5, 0.5), image_mpp=0.7).loc[0, "shape_assessable"]
+    assert not measure_fibers(labels, (0.5, 0.5), image_mpp=1.0).loc[0, "shape_assessable"]
+
+
 def test_pixels_that_are_not_square(draw) -> None:
     ellipse = draw.scaled("ellipse", min_feret=60)
     labels = draw.mask(ellipse * np.exp(0.5j)).astype(np.int32)

@@ -40,6 +40,9 @@ def test_counts_and_density(fibers: pd.DataFrame) -> None:
     assert summary["density"]["fibers_per_mm2"] == pytest.approx(144)
     assert summary["density"]["fibers_per_mm2_border_halved"] == pytest.approx(138)
     assert summary["fiber_area_fraction"] == pytest.approx(fibers["area_um2"].sum() / FIELD_UM2)
+    unknown = summarize_fibers(fibers, field_area_um2=None)
+    assert unknown["density"] is None
+    assert unknown["fiber_area_fraction"] is None
     tissue = summarize_fibers(fibers, field_area_um2=FIELD_UM2, tissue_area_um2=FIELD_UM2 / 2)
     assert tissue["density"]["per"] == "tissue"
     assert tissue["density"]["fibers_per_mm2"] == pytest.approx(288)

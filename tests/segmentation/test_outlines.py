@@ -16,6 +16,7 @@ from biopsy_ai.formats.contours import fiber_polygons, to_image_xy
 from biopsy_ai.formats.imagej import write_roiset
 from biopsy_ai.formats.label_image import write_label_image
 from biopsy_ai.formats.qupath import write_geojson
+from biopsy_ai.measure import measure_fibers
 from biopsy_ai.segmentation import outlines
 from biopsy_ai.segmentation.outlines import draw_polygons, read_outlines
 
@@ -105,10 +106,30 @@ def test_every_format_gives_the_same_fibers(write, labels, kind: str, name: str)
     assert result.provenance["n_skipped"] == 0
 
 
-def test_without_an_image_polygons_are_drawn_as_far_as_they_reach(write, labels) -> None:
+def test_without_an_image_polygons_are_drawn_with_room_around(write, labels) -> None:
     result = read_outlines(write("geojson"), mpp=(0.5, 0.5))
-    assert result.labels.shape == (50, 80)
-    np.testing.assert_array_equal(result.labels, labels[:50, :80])
+    rows, columns = result.labels.shape
+    assert (rows, columns) == (60, 90)
+    np.testing.assert_array_equal(result.labels[:60, :90], labels[:60, :90])
+    assert result.provenance["field_known"] is False
+    assert result.provenance["mpp_source"] == "given by the user"
+
+
+def test_without_an_image_no_outline_is_cut_by_its_border(geojson) -> None:
+    squares = [square(20 + 100 * i, 20 + 100 * i, 80) for i in range(3)]
+    result = read_outlines(geojson(*squares), mpp=(0.5, 0.5))
+    fibers = measure_fibers(result.labels, result.mpp)
+    assert len(fibers) == 3
+    assert not fibers["touches_border"].any()
+
+
+def test_where_the_pixel_size_comes_from_is_kept(write, labels) -> None:
+    alone = read_outlines(write("tif"), mpp=None)
+    assert alone.provenance["mpp_source"] == "OME metadata"
+    given = read_outlines(write("tif"), mpp=(0.5, 0.5))
+    assert given.provenance["mpp_source"] == "given by the user"
+    with_image = read_outlines(write("tif"), mpp=(0.5, 0.5), shape=labels.shape)
+    assert with_image.provenance["mpp_source"] == "the image"
 
 
 def test_outlines_of_a_finer_image_are_drawn_on_its_grid(write, labels) -> None:

@@ -12,7 +12,7 @@ from segmentation.drawn_maps import MapSlide
 
 import biopsy_ai.slides
 from biopsy_ai.errors import ChannelError
-from biopsy_ai.segmentation.picture import PictureReader, border_channel, normalize
+from biopsy_ai.segmentation.picture import PictureReader, border_channel, is_fluorescent, normalize
 from biopsy_ai.slides import open_slide
 
 
@@ -168,3 +168,32 @@ def test_several_channels_need_a_name() -> None:
     )
     with pytest.raises(ChannelError, match=r"section\.tif.*1 \(laminin\)"):
         border_channel(slide)
+
+
+@pytest.mark.parametrize(
+    ("bright", "stain", "expected"),
+    [
+        (True, "auto", False),
+        (True, "atpase", False),
+        (True, "if", True),
+        (False, "auto", True),
+        (False, "he", False),
+    ],
+)
+def test_gray_images_are_bright_field_or_fluorescence(
+    tmp_path: Path, planes: Any, bright: bool, stain: str, expected: bool
+) -> None:
+    plane = np.kron(planes[0], np.ones((8, 8)))
+    gray = (255 - plane if bright else plane).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "gray.tif", gray)
+    with open_slide(tmp_path / "gray.tif", mpp=0.5) as slide:
+        assert is_fluorescent(slide, stain) == expected
+
+
+def test_named_border_and_merged_color_are_fluorescence(tmp_path: Path, planes: Any) -> None:
+    path = write_color(tmp_path / "merged.tif", *planes)
+    with open_slide(path, mpp=0.5, channels={"border": 1}) as slide:
+        assert is_fluorescent(slide)
+    path = write_color(tmp_path / "merged.tif", *(255 - planes))
+    with open_slide(path, mpp=0.5) as slide:
+        assert not is_fluorescent(slide)

@@ -112,3 +112,27 @@ def test_damaged_metadata(tmp_path):
     (tmp_path / "a.zarr" / "zarr.json").write_text("{no json")
     with pytest.raises(SlideReadError, match="a.zarr"):
         open_slide(tmp_path / "a.zarr", mpp=0.5)
+
+
+@pytest.mark.parametrize("chunks", [(1, 40_000, 40_000), (4, 20_000, 20_000), (1, 3_000_000, 512)])
+def test_chunks_that_take_gigabytes_to_decode_are_refused(tmp_path, planes, chunks):
+    write_ome_zarr(tmp_path / "a.zarr", planes, "0.5")
+    zarr.open_group(str(tmp_path / "a.zarr")).create_array(
+        "0", shape=(4, 40_000, 40_000), chunks=chunks, dtype="uint8", overwrite=True
+    )
+    with pytest.raises(SlideReadError, match=r"a\.zarr: .*GB.*smaller chunks"):
+        open_slide(tmp_path / "a.zarr")
+
+
+def test_shards_may_be_large(tmp_path, planes):
+    write_ome_zarr(tmp_path / "a.zarr", planes, "0.5")
+    zarr.open_group(str(tmp_path / "a.zarr")).create_array(
+        "0",
+        shape=(4, 40_960, 40_960),
+        chunks=(1, 512, 512),
+        shards=(4, 40_960, 40_960),
+        dtype="uint8",
+        overwrite=True,
+    )
+    with open_slide(tmp_path / "a.zarr") as slide:
+        assert slide.read_region(5000, 5000, 0, 8, 8).shape == (8, 8, 4)

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
@@ -8,10 +11,10 @@ from biopsy_ai.synthesis import (
     SectionParams,
     TissueParams,
     preset,
-    preset_names,
     stain_name,
     synthesize_section,
 )
+from biopsy_ai.synthesis.geometry import geometry_from_outlines
 
 SMALL = (200.0, 220.0)
 
@@ -37,14 +40,25 @@ def test_same_seed_gives_the_same_section_and_another_seed_another():
     assert (first.labels != other.labels).any()
 
 
-@pytest.mark.parametrize("condition", preset_names())
-def test_labels_and_tables_tell_the_same(condition):
-    section = make(condition, seed=8)
-    found = np.unique(section.labels)
-    assert set(found) - {0} <= set(section.fibers.label)
-    assert len(section.fibers) > 5
-    assert set(np.unique(section.nuclei_labels)) - {0} <= set(section.nuclei.label)
-    assert (section.tissue[section.labels > 0] == 1).all()
+def test_whorled_fibers_show_rings_in_oxidative_stains():
+    plain = TissueParams(type1_share=1.0, glass=0.0)
+    imaging = ImagingParams(texture=0.0, fiber_variation=0.0, noise=0.0, jpeg_quality=100)
+    unevenness = {}
+    for share in (0.0, 1.0):
+        tissue = replace(plain, whorled=share)
+        section = synthesize_section(SectionParams(tissue, imaging, "nadh", SMALL), 3)
+        assert section.fibers.condition.eq("whorled").all() == bool(share)
+        inside = cv2.erode((section.labels > 0).astype(np.uint8), np.ones((9, 9))) > 0
+        unevenness[share] = section.image[inside].mean(axis=1).std()
+    assert unevenness[1.0] > 2 * unevenness[0.0]
+
+
+def test_real_outlines_may_be_whorled_but_not_split():
+    square = np.array([[0, 0], [0, 50], [50, 50], [50, 0]], dtype=float)
+    tissue = TissueParams(whorled=1.0, split=1.0)
+    rng = np.random.default_rng(1)
+    geometry = geometry_from_outlines([square + 60, square], tissue, SMALL, rng)
+    assert [f.condition for f in geometry.fibers] == ["whorled", "whorled"]
 
 
 def test_fibers_have_the_wanted_size():

@@ -1,12 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
 import yaml
 
-from biopsy_ai.errors import ConfigError
+from biopsy_ai.errors import ConfigError, OutlineReadError
 from biopsy_ai.segmentation import load_model
 from biopsy_ai.synthesis import SectionParams, TissueParams, synthesize_section
-from biopsy_ai.training import TrainConfig, bank, run
+from biopsy_ai.training import TrainConfig, bank, fingerprint, run
+from biopsy_ai.training.card import END_MARK, START_MARK
 from biopsy_ai.training.real import load_training_image, read_training_list
 
 TINY = {"stem": 8, "widths": [8, 8, 8, 8, 8], "blocks": 1}
@@ -53,7 +56,9 @@ def test_bad_lists_are_refused_by_name(tmp_path, text):
         read_training_list(path)
 
 
-def test_training_writes_a_model_that_loads(training_list, tmp_path, monkeypatch):
+@pytest.fixture
+def train(tmp_path, training_list, monkeypatch):
+    """Train a tiny model quickly; takes what `train_model` takes."""
     monkeypatch.setattr(run, "ARCHITECTURE", TINY)
     monkeypatch.setattr(bank, "FIELD_UM", 150.0)
     monkeypatch.setattr(
@@ -61,25 +66,99 @@ def test_training_writes_a_model_that_loads(training_list, tmp_path, monkeypatch
         "render_bank",
         lambda folder, count, **_: [_bank_file(folder, seed) for seed in range(count)],
     )
+
+    def one(out="model", **options):
+        config = TrainConfig(steps=3, batch=2, crop_px=64, workers=0)
+        values = {"name": "tiny", "config": config, "sections": 2, "tuning_sections": 0}
+        return run.train_model(tmp_path / out, **(values | {"device": "cpu"} | options))
+
+    return one
+
+
+def test_training_writes_a_model_that_loads(train, training_list, tmp_path):
     stages = []
-    folder = run.train_model(
-        tmp_path / "model",
-        name="tiny",
-        work=tmp_path / "work",
-        config=TrainConfig(steps=3, batch=2, crop_px=64, workers=0),
-        sections=2,
-        tuning_sections=1,
+    folder = train(
         real=training_list,
         development=training_list,
-        device="cpu",
+        tuning_sections=1,
+        version="3",
         progress=lambda stage, *_: stages.append(stage),
     )
     model = load_model(folder)
+    assert model.spec["version"] == "3"
     assert model.spec["trained_on"][0] == {"image": "a", "license": "MIT"}
     assert {"train", "predict", "tune"} <= set(stages)
+    assert (tmp_path / "model-work" / "checkpoint.pt").exists()
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "research use only" in card
     assert "a (MIT)" in card
+    assert "Training began from random weights" in card
+    assert "Nothing was looked at yet" in card
+
+
+def test_a_model_says_what_it_owes_to_another(train, training_list, tmp_path):
+    first = load_model(train(real=training_list, outline_files=[tmp_path / "a_fibers.tif"]))
+    second = load_model(
+        train(
+            "second",
+            start=first.folder,
+            outline_files=[tmp_path / "a_fibers.tif"],
+            outlines_license="CC-BY",
+        )
+    )
+    assert first.spec["start"] is None
+    assert first.spec["outlines"][0]["license"] is None
+    start = second.spec["start"]
+    assert (start["name"], start["version"]) == ("tiny", "1")
+    assert start["weights_sha256"] == first.weights_sha256
+    assert start["trained_on"] == first.spec["trained_on"]
+    card = (second.folder / "README.md").read_text(encoding="utf-8")
+    assert f"began from the weights of tiny 1 (SHA-256 {first.weights_sha256[:12]}…)" in card
+    assert "The training of tiny 1 began from random weights" in card
+    assert "- a (MIT)" in card
+    assert "outlines of a_fibers.tif, for some synthetic sections (CC-BY)" in card
+    assert "Licenses: CC0 (1), MIT (1), CC-BY (1), not stated (1)." in card
+
+
+def test_training_again_keeps_what_was_written_by_hand(train):
+    card = train() / "README.md"
+    text = card.read_text(encoding="utf-8").replace("Nothing was looked at yet", "Misses fat cells")
+    card.write_bytes(f"Before.\n{text}".encode() + b"In \xb5m.\n")
+    train(work=card.parent / "again", version="2", name="other")
+    content = card.read_bytes()
+    assert content.startswith(f"Before.\n{START_MARK}".encode())
+    assert content.endswith(b"In \xb5m.\n")
+    assert b"Misses fat cells" in content
+    assert b"# other 2" in content
+    assert b"tiny 1" not in content
+    assert content.count(START_MARK.encode()) == content.count(END_MARK.encode()) == 1
+
+
+def test_another_model_in_the_same_work_folder_is_refused(train, training_list, tmp_path):
+    train(work=tmp_path / "work")
+    for options, words in [
+        ({"real": training_list}, "real 1 image: nothing there, a.tif now"),
+        ({"sections": 1}, "sections: 2 there, 1 now"),
+        ({"start": tmp_path / "model"}, "start weights: nothing there"),
+        ({"outline_files": [tmp_path / "a_fibers.tif"]}, "bank outlines 1 file"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            train("other", work=tmp_path / "work", **options)
+    assert not (tmp_path / "other").exists()
+
+
+def test_changed_labels_are_another_training(train, training_list, tmp_path):
+    train(real=training_list)
+    labels = tifffile.imread(tmp_path / "a_fibers.tif")
+    tifffile.imwrite(tmp_path / "a_fibers.tif", np.where(labels == 1, 0, labels))
+    with pytest.raises(ConfigError, match="real 1 labels_sha256"):
+        train(real=training_list)
+
+
+def test_every_model_has_its_own_work_folder(monkeypatch, tmp_path):
+    assert run.work_folder("models/mine/") == Path("models/mine-work").absolute()
+    monkeypatch.chdir(tmp_path)
+    assert run.work_folder(".") == tmp_path.with_name(f"{tmp_path.name}-work")
 
 
 def _bank_file(folder, seed):
@@ -89,11 +168,46 @@ def _bank_file(folder, seed):
     return path
 
 
-def test_bank_keeps_what_is_there(tmp_path, monkeypatch):
-    (tmp_path / "00000007.npz").write_bytes(b"kept")
-    (tmp_path / "00000008.npz").write_bytes(b"kept")
-    assert len(bank.render_bank(tmp_path, 2, seed=7)) == 2
-    assert (tmp_path / "00000007.npz").read_bytes() == b"kept"
+@pytest.fixture
+def outlines(tmp_path):
+    path = tmp_path / "outlines.tif"
+    tifffile.imwrite(path, np.ones((30, 30), dtype=np.uint8))
+    return path
+
+
+def test_bank_keeps_what_is_there(tmp_path, outlines):
+    folder = tmp_path / "bank"
+    bank.render_bank(folder, 0, seed=7, outline_files=(outlines,))
+    for name in ("00000007.npz", "00000008.npz"):
+        (folder / name).write_bytes(b"kept")
+    assert len(bank.render_bank(folder, 2, seed=7, outline_files=(outlines,))) == 2
+    assert (folder / "00000007.npz").read_bytes() == b"kept"
+
+
+def test_bank_made_otherwise_is_refused(tmp_path, outlines, monkeypatch):
+    folder = tmp_path / "bank"
+    bank.render_bank(folder, 0)
+    with pytest.raises(ConfigError, match="seed: 0 there, 1 now.*--work"):
+        bank.render_bank(folder, 0, seed=1)
+    with pytest.raises(ConfigError, match="outlines 1 sha256: nothing there"):
+        bank.render_bank(folder, 0, outline_files=(outlines,))
+    monkeypatch.setattr(fingerprint, "files_sha256", lambda *_: "0" * 64)
+    with pytest.raises(ConfigError, match="generator: .* there, 000000000000… now"):
+        bank.render_bank(folder, 0)
+
+
+def test_bank_of_unknown_origin_is_refused(tmp_path):
+    (tmp_path / "00000000.npz").write_bytes(b"old")
+    with pytest.raises(ConfigError, match="does not say"):
+        bank.render_bank(tmp_path, 1)
+    (tmp_path / bank.RECORD_FILE).write_text("[", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        bank.render_bank(tmp_path, 1)
+
+
+def test_missing_outlines_are_told_before_anything_is_rendered(tmp_path):
+    with pytest.raises(OutlineReadError, match=r"nothing\.tif.*--outlines"):
+        bank.render_bank(tmp_path / "bank", 1, outline_files=(tmp_path / "nothing.tif",))
 
 
 def test_too_many_sections_would_meet_the_tuning_seeds(tmp_path):

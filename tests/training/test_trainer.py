@@ -1,14 +1,18 @@
 import csv
+import re
 
 import numpy as np
 import pytest
 import torch
 
+from biopsy_ai.errors import ConfigError
 from biopsy_ai.synthesis import SectionParams, TissueParams, synthesize_section
 from biopsy_ai.training.dataset import SectionCrops, random_window
+from biopsy_ai.training.fingerprint import run_fingerprint
 from biopsy_ai.training.losses import map_loss
+from biopsy_ai.training.settings import TrainConfig
 from biopsy_ai.training.targets import make_targets
-from biopsy_ai.training.trainer import TrainConfig, learning_rate, train_network
+from biopsy_ai.training.trainer import learning_rate, train_network
 
 TINY = {"stem": 8, "widths": [8, 8, 8, 8, 8]}
 
@@ -27,6 +31,13 @@ def bank(tmp_path_factory):
 def settings(**changes) -> TrainConfig:
     values = {"steps": 4, "batch": 2, "crop_px": 64, "workers": 0, "checkpoint_every": 2}
     return TrainConfig(**(values | changes))
+
+
+def train(crops, folder, config, *, start=None, **options):
+    fingerprint = run_fingerprint(config, architecture=TINY, bank={}, sections=2, start=start)
+    return train_network(
+        crops, folder, config, fingerprint=fingerprint, architecture=TINY, **options
+    )
 
 
 def test_perfect_maps_cost_less_than_wrong_ones():
@@ -70,22 +81,54 @@ def test_windows_turn_picture_and_truth_alike():
 
 def test_training_goes_on_from_its_checkpoint(bank, tmp_path):
     crops = SectionCrops(bank, crop_px=64)
-    train_network(crops, tmp_path, settings(steps=2), architecture=TINY)
+    train(crops, tmp_path, settings(steps=2))
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 2
     seen = []
-    network = train_network(
-        crops, tmp_path, settings(), architecture=TINY, progress=lambda *s: seen.append(s)
-    )
+    network = train(crops, tmp_path, settings(), progress=lambda *s: seen.append(s))
     assert seen == [("train", 3, 4), ("train", 4, 4)]
     assert not network.training
     assert torch.isfinite(network(torch.zeros(1, 3, 64, 64))).all()
 
 
+@pytest.mark.parametrize(
+    ("changes", "start", "words"),
+    [
+        ({"learning_rate": 1e-4}, None, "learning_rate: 0.002 there, 0.0001 now"),
+        ({"steps": 2}, "ab" * 32, "start weights: nothing there, abababababab… now"),
+        ({"steps": 1}, None, "trained for 2 steps already"),
+    ],
+)
+def test_the_checkpoint_of_another_training_is_refused(bank, tmp_path, changes, start, words):
+    crops = SectionCrops(bank, crop_px=64)
+    train(crops, tmp_path, settings(steps=2))
+    with pytest.raises(ConfigError, match=re.escape(words)) as caught:
+        train(crops, tmp_path, settings(**changes), start=start)
+    assert "--work" in str(caught.value)
+    assert str(tmp_path / "checkpoint.pt") in str(caught.value)
+
+
+def test_a_checkpoint_that_does_not_say_where_it_comes_from_is_refused(bank, tmp_path):
+    crops = SectionCrops(bank, crop_px=64)
+    train(crops, tmp_path, settings(steps=2))
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del state["fingerprint"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(ConfigError, match="does not say.*--work"):
+        train(crops, tmp_path, settings())
+
+
+def test_the_computer_may_change_between_runs(bank, tmp_path):
+    crops = SectionCrops(bank, crop_px=64)
+    train(crops, tmp_path, settings(steps=2))
+    train(crops, tmp_path, settings(steps=3, checkpoint_every=1))
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 3
+
+
 def test_training_lowers_the_loss_and_logs_it(bank, tmp_path):
     crops = SectionCrops(bank, crop_px=64, seed=1)
     config = settings(steps=100, warmup=5, learning_rate=5e-3, batch=4)
-    train_network(crops, tmp_path, config, architecture=TINY)
+    train(crops, tmp_path, config)
     with (tmp_path / "training.csv").open(encoding="utf-8") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert len(losses) == 4

@@ -8,7 +8,7 @@ from segmentation.drawn_maps import draw_polygons, perfect_maps
 
 from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
-from biopsy_ai.segmentation.tuning import score_thresholds, tune_thresholds
+from biopsy_ai.training.tuning import score_thresholds, tune_thresholds
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,30 @@
+"""How a network is trained: every setting with its default, without loading torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SECTIONS = 1500
+"""Synthetic sections to render for training. [default]"""
+
+TUNING_SECTIONS = 24
+"""Further synthetic sections on which thresholds are tuned. [default]"""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained."""
+
+    steps: int = 6000
+    batch: int = 8
+    crop_px: int = 384
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup: int = 200
+    average: float = 0.998
+    """Decay of the running average of the weights; the average is what is kept."""
+    real_share: float = 0.15
+    empty_share: float = 0.03
+    workers: int = 1
+    checkpoint_every: int = 250
+    seed: int = 0
