@@ -47,7 +47,7 @@ class SegmentationConfig(_Section):
     tile_px: Annotated[int, Field(ge=512, le=8192, multiple_of=512)] = 1536
     """Side of the core of a network tile, pixels, a multiple of 512. Changes speed and memory, and
     hardly the fibers."""
-    overlap_px: Annotated[int, Field(ge=0, le=512)] = 256
+    overlap_px: Annotated[int, Field(ge=0, le=512)] = 192
     """Context that a tile reads beyond its core on each side, pixels."""
     foreground_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     min_area_um2: Annotated[float, Field(ge=0)] | None = None

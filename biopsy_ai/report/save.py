@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ RESULT_FILES = (
     SUMMARY_FILE,
 )
 """All results of one section."""
+
+N_STEPS = 7
 
 
 def is_complete(folder: str | Path, summary: dict[str, Any]) -> bool:
@@ -104,38 +107,56 @@ def save_analysis(
         if warning is not None and warning not in analysis.summary.get("warnings", []):
             analysis.summary.setdefault("warnings", []).append(warning)
 
-    steps: list[Callable[[], object]] = [
-        lambda: write_fibers_csv(folder / FIBERS_FILE, fibers),
-        lambda: write_label_image(folder / LABELS_FILE, segmentation.labels, segmentation.mpp),
-        lambda: polygons.update(
-            sorted(
-                fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes),
-                key=itemgetter(0),
+    # Compressing and drawing leave the interpreter free for the text files. The summary comes last.
+    with ThreadPoolExecutor(2, "biopsy-ai-save") as background:
+        waiting = [
+            background.submit(
+                write_label_image, folder / LABELS_FILE, segmentation.labels, segmentation.mpp
             )
-        ),
-        lambda: write_geojson(
-            folder / GEOJSON_FILE,
-            image_outlines(),
-            image_id=_image_id(analysis),
-            fibers=fibers,
-        ),
-        roiset,
-        lambda: write_overlay(
-            folder / OVERLAY_FILE,
-            slide,
-            segmentation,
-            polygons=polygons,
-            excluded=fibers.loc[fibers["excluded"], "label"].tolist(),
-            title=analysis.name,
-        ),
-        lambda: write_json(folder / SUMMARY_FILE, analysis.summary),
-    ]
-    for done, step in enumerate(steps):
-        if progress is not None:
-            progress("report", done, len(steps))
-        step()
+        ]
+        done = 0
+
+        def step(action: Callable[[], object]) -> None:
+            nonlocal done
+            if progress is not None:
+                progress("report", done, N_STEPS)
+            action()
+            done += 1
+
+        step(lambda: write_fibers_csv(folder / FIBERS_FILE, fibers))
+        step(
+            lambda: polygons.update(
+                sorted(
+                    fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes),
+                    key=itemgetter(0),
+                )
+            )
+        )
+        waiting.append(
+            background.submit(
+                write_overlay,
+                folder / OVERLAY_FILE,
+                slide,
+                segmentation,
+                polygons=polygons,
+                excluded=fibers.loc[fibers["excluded"], "label"].tolist(),
+                title=analysis.name,
+            )
+        )
+        step(
+            lambda: write_geojson(
+                folder / GEOJSON_FILE,
+                image_outlines(),
+                image_id=_image_id(analysis),
+                fibers=fibers,
+            )
+        )
+        step(roiset)
+        for writing in waiting:
+            step(writing.result)
+    step(lambda: write_json(folder / SUMMARY_FILE, analysis.summary))
     if progress is not None:
-        progress("report", len(steps), len(steps))
+        progress("report", N_STEPS, N_STEPS)
     return folder
 
 

@@ -145,9 +145,7 @@ def _bright_field(image: NDArray[np.float32], mpp: float, white: float) -> NDArr
     return ~_open(~stained, GLASS_RADIUS_UM / mpp)
 
 
-def _without_shading(
-    densities: list[NDArray[np.float32]], mpp: float
-) -> list[NDArray[np.float32]]:
+def _without_shading(densities: list[NDArray[np.float32]], mpp: float) -> list[NDArray[np.float32]]:
     """Take uneven light off, as the density of glass shows it.
 
     Squares of `EVEN_UM` that are even throughout are glass; a quadratic surface through their
