@@ -276,7 +276,10 @@ def stain_fluorescence(
         _draw_fat(rim, layers, np.ones(1, dtype=np.float32), mpp, rng)
         image = np.where(layers.fat > 0, rim[..., 0] * vessel * 0.7, image)
     count = len(geometry.fibers)
-    glow = rng.gamma(2.0, float(rng.uniform(0.005, 0.06)), count + 1).astype(np.float32)
+    # in some stains, and in some fibers of any, the inside is as dark as the space around
+    strength = rng.uniform(0.0, 0.004) if rng.random() < 0.35 else rng.uniform(0.005, 0.06)
+    glow = rng.gamma(2.0, float(strength), count + 1).astype(np.float32)
+    glow[rng.random(count + 1) < 0.1] *= 0.05
     haze = rng.random(count + 1) < float(rng.choice([0.01, 0.06]))
     glow[haze] = rng.uniform(0.2, 0.7, int(haze.sum()))
     glow[0] = 0

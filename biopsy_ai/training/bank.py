@@ -35,7 +35,7 @@ RECORD_FILE = "bank.yaml"
 FIELD_UM = 512.0
 """Side of a bank section, µm."""
 
-_STAIN_WEIGHTS = {"he": 0.24, "if": 0.14}
+_STAIN_WEIGHTS = {"he": 0.24, "if": 0.18}
 """Share of the sections by stain; the other stains share the rest equally."""
 
 _MANY_SMALL = 0.5
@@ -93,7 +93,7 @@ def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> 
     imaging = random_imaging(rng, stain, severity=float(rng.uniform(0.2, 1.0)))
     if stain == "if":
         # in laminin fat cells and vessels look like pale fibers: many would teach to miss fibers
-        fatty, vascular = rng.random(2) < (0.1, 0.4)
+        fatty, vascular = rng.random(2) < (0.05, 0.25)
         tissue = replace(
             tissue,
             fat=tissue.fat if fatty else 0.0,
