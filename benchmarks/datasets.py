@@ -22,6 +22,9 @@ DATA = Path("../shared/data")
 LISTS = Path(__file__).resolve().parents[1] / "models" / "muscle"
 """Holds the lists of the images that the model was trained and tuned on."""
 
+MISSING = Path(__file__).with_name("missing_fibers.yaml")
+"""Points in fibers that published labels lack."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -43,6 +46,8 @@ class Section:
         ``train`` or ``development``.
     shrink_um
         How far the published labels reach beyond the inner edge of the membrane, µm.
+    missing
+        Points, row and column of the image, in fibers that the published labels lack.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Section:
     border_channel: int | None
     use: str
     shrink_um: float = 0.0
+    missing: tuple[tuple[int, int], ...] = ()
 
     def image(self) -> npt.NDArray[Any]:
         """Read the pixels, shape (H, W, C)."""
@@ -100,6 +106,7 @@ def labeled_sections(data: Path) -> list[Section]:
 
 def _sections(data: Path, manifest: pd.DataFrame) -> Iterator[Section]:
     shrink_um = _shrink_um()
+    missing = yaml.safe_load(MISSING.read_text(encoding="utf-8"))
     for row in manifest.to_dict("records"):
         path, truth = data / row["file"], data / row["labels"]
         try:
@@ -122,6 +129,7 @@ def _sections(data: Path, manifest: pd.DataFrame) -> Iterator[Section]:
             border_channel=int(border.group(1)) if border else None,
             use=use,
             shrink_um=shrink_um.get(row["file"], 0.0),
+            missing=tuple((y, x) for y, x in missing.get(f"{path.parent.name}/{path.stem}", [])),
         )
 
 
