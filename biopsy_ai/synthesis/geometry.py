@@ -33,6 +33,7 @@ class FiberShape:
     atrophic: bool = False
     angular: bool = False
     fascicle: int = 0
+    """Number of its fascicle, from 1 in the order of `Geometry.fascicles`; 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,6 @@ def geometry_from_outlines(
     for outline in outlines:
         condition = draw_condition(tissue, rng)
         kind = "I" if rng.random() < tissue.type1_share else str(rng.choice(["IIA", "IIX"]))
-        fibers.append(FiberShape(outline, kind, condition))
+        fibers.append(FiberShape(outline, kind, condition, fascicle=1))
     field_box = np.array([[0, 0], [0, size_um[1]], list(size_um), [size_um[0], 0]], dtype=float)
     return Geometry(size_um, fibers, fascicles=[field_box])

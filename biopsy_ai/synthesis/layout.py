@@ -386,7 +386,8 @@ def _place(
             if inside(f.outline)
         ],
         septa=[(p, w) for p, w in ((move(p), w) for p, w in geometry.septa) if inside(p)],
-        fascicles=moved(geometry.fascicles),
+        # all of them, also those beyond the field: fibers name them by number
+        fascicles=[move(f) for f in geometry.fascicles],
         fat=moved(geometry.fat),
         infiltrates=moved(geometry.infiltrates),
         vessels=[(move(o), move(i)) for o, i in geometry.vessels if inside(move(o))],

@@ -159,7 +159,7 @@ def test_real_fields_are_tissue_throughout(shared, file, mpp):
 
 @pytest.mark.parametrize("shade", [0.0, 0.03, 0.08])
 def test_area_does_not_depend_on_uneven_light(tmp_path, shade):
-    y, x = np.mgrid[-1 : 1 : 700j, -1 : 1 : 600j]
+    y, x = np.mgrid[-1:1:700j, -1:1:600j]
     light = 1 - shade * (0.5 * (x**2 + y**2) + 0.3 * x)
     image = (bright((0.15, 0.5, 0.3)) * light[..., None]).clip(0, 255).astype(np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", image)

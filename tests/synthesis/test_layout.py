@@ -47,3 +47,14 @@ def test_no_fiber_overlaps_another(name):
         # bending the whole tissue afterwards may narrow a gap a little
         near = shapely.STRtree(shapes).query(shapes, "dwithin", 0.5 * min(MIN_GAP_UM, 0.8))
         assert (near[0] == near[1]).mean() > 0.95
+
+
+def test_fibers_lie_in_the_fascicle_that_they_name():
+    geometry = build_geometry(preset("normal"), (500.0, 500.0), np.random.default_rng(3))
+    fascicles = [shapely.Polygon(f).buffer(1.0) for f in geometry.fascicles]
+    inside = [
+        fascicles[f.fascicle - 1].contains(shapely.Polygon(f.outline).centroid)
+        for f in geometry.fibers
+    ]
+    assert len({f.fascicle for f in geometry.fibers}) > 1
+    assert np.mean(inside) > 0.98
