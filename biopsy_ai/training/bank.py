@@ -92,12 +92,14 @@ def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> 
         )
     imaging = random_imaging(rng, stain, severity=float(rng.uniform(0.2, 1.0)))
     if stain == "if":
-        # in laminin fat cells and vessels look like pale fibers: many would teach to miss fibers
-        fatty, vascular = rng.random(2) < (0.05, 0.25)
+        # in laminin fat cells, vessels and what is left of a fiber among infiltrates look like
+        # dark fibers: many of them would teach to miss those
+        fatty, vascular, inflamed = rng.random(3) < 0.05
         tissue = replace(
             tissue,
             fat=tissue.fat if fatty else 0.0,
             vessels_per_mm2=tissue.vessels_per_mm2 if vascular else 0.0,
+            inflammation=tissue.inflammation if inflamed else 0.0,
         )
     size = (FIELD_UM, FIELD_UM)
     geometry = None
