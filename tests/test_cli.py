@@ -415,7 +415,9 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
         "    with save.replacing(path) as temporary:\n"
         "        temporary.write_bytes(b'half')\n"
         f"        pathlib.Path({str(started)!r}).touch()\n"
-        "        time.sleep(60)\n"
+        "        for _ in range(600):\n"
+        "            labels[:1, :1]\n"
+        "            time.sleep(0.1)\n"
         "from biopsy_ai.formats.files import replacing\n"
         "save.replacing = replacing\n"
         "save.write_label_image = slow\n"
@@ -435,7 +437,8 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
     assert process.returncode == 130, printed
     assert "Stopped" in printed
     assert "Traceback" not in printed
-    assert {path.name for path in out.rglob("*") if path.is_file()} == {"fibers.csv"}
+    left = {path.name for path in out.rglob("*") if path.is_file()}
+    assert left <= {"fibers.csv", "fibers.geojson", "RoiSet.zip", "overlay.png"}
 
 
 def test_readme_shows_commands_that_exist(repository: Path) -> None:

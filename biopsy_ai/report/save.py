@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from biopsy_ai.errors import Cancelled
 from biopsy_ai.formats.contours import Polygon, fiber_polygons, to_image_xy
 from biopsy_ai.formats.files import output_folder, remove_result
 from biopsy_ai.formats.imagej import NOT_WRITTEN, write_roiset
 from biopsy_ai.formats.label_image import LABELS_FILE, write_label_image
 from biopsy_ai.formats.qupath import write_geojson
 from biopsy_ai.formats.tables import write_fibers_csv, write_json
+from biopsy_ai.labels import LabelArray
 from biopsy_ai.report.overlay import write_overlay
 
 if TYPE_CHECKING:
@@ -108,11 +111,10 @@ def save_analysis(
             analysis.summary.setdefault("warnings", []).append(warning)
 
     # Compressing and drawing leave the interpreter free for the text files. The summary comes last.
-    with ThreadPoolExecutor(2, "biopsy-ai-save") as background:
+    labels = _UntilStopped(segmentation.labels)
+    with ThreadPoolExecutor(2, "biopsy-ai-save") as background, labels:
         waiting = [
-            background.submit(
-                write_label_image, folder / LABELS_FILE, segmentation.labels, segmentation.mpp
-            )
+            background.submit(write_label_image, folder / LABELS_FILE, labels, segmentation.mpp)
         ]
         done = 0
 
@@ -158,6 +160,30 @@ def save_analysis(
     if progress is not None:
         progress("report", N_STEPS, N_STEPS)
     return folder
+
+
+class _UntilStopped:
+    """A label image that ends the thread that reads it when the rest has failed or was stopped."""
+
+    def __init__(self, labels: LabelArray) -> None:
+        self.labels = labels
+        self.shape = labels.shape
+        self.stopped = threading.Event()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.stopped.set()
+
+    def __getitem__(self, key: Any, /) -> Any:
+        if self.stopped.is_set():
+            raise Cancelled("saving was stopped")
+        return self.labels[key]
+
+    def __setitem__(self, key: Any, value: Any, /) -> None:
+        raise TypeError("this label image is only read")
 
 
 def _image_id(analysis: Analysis) -> str:
