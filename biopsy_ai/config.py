@@ -72,7 +72,7 @@ class AnalysisConfig(_Section):
         Pixel size in µm, one number or (y, x). ``None`` takes it from the file.
     stain
         One of `STAINS`; recorded with the result. The outlines do not depend on it, except that
-        ``if`` asks for the border channel.
+        ``if`` asks for the border channel, and that any other makes a gray image bright field.
     channels
         Channel number by name, for immunofluorescence. ``border`` names the channel that shows
         the fiber border.
