@@ -26,10 +26,14 @@ class LabelArray(Protocol):
 
     def __getitem__(self, key: Any, /) -> Any: ...
 
+
+class WritableLabelArray(LabelArray, Protocol):
+    """A label image that can be drawn into."""
+
     def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
 
-def allocate_labels(shape: tuple[int, int]) -> LabelArray:
+def allocate_labels(shape: tuple[int, int]) -> WritableLabelArray:
     """Make an empty label image, in memory; compressed where it is large.
 
     A compressed label image takes about 0.1 byte per pixel, so the 1.6 gigapixels of the largest

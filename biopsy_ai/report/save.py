@@ -182,9 +182,6 @@ class _UntilStopped:
             raise Cancelled("saving was stopped")
         return self.labels[key]
 
-    def __setitem__(self, key: Any, value: Any, /) -> None:
-        raise TypeError("this label image is only read")
-
 
 def _image_id(analysis: Analysis) -> str:
     """Tell the image from others: by its hash, or that of the outlines, else by its name."""

@@ -79,14 +79,17 @@ def _cells(
     tissue: TissueParams, places: Places, rng: np.random.Generator
 ) -> tuple[list[Points], list[tuple[Points, float]]]:
     """Cell outlines with bowed sides, and the same sides as strands of endomysium."""
+    import shapely
+
     cells, corners, sides = power_cells(places.centers, places.radii)
     bows = {side: _bow(places, *pair, rng) for side, pair in sides.items()}
     flat = {side: np.zeros(2) for side in bows}
-    straight = [_outline(cell, corners, flat) for cell in cells]
+    full = np.array([i for i, cell in enumerate(cells) if len(cell) > 2], dtype=np.intp)
+    straight = np.array([shapely.Polygon(_outline(cells[i], corners, flat)).area for i in full])
     for _ in range(4):
         lifts = {side: bow * _reach(corners, side) for side, bow in bows.items()}
         outlines = [_outline(cell, corners, lifts) for cell in cells]
-        crossed = _crossed(outlines, straight)
+        crossed = full[_crossed([outlines[i] for i in full], straight)]
         if not crossed.size:
             break
         for cell in crossed:
@@ -150,17 +153,13 @@ def _outline(
     return np.vstack(parts)
 
 
-def _crossed(outlines: list[Points], straight: list[Points]) -> NDArray[np.intp]:
-    """Cells whose sides bow past each other, or leave less than 0.35 of the cell."""
+def _crossed(outlines: list[Points], straight_um2: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which cells have sides that bow past each other, or leave less than 0.35 of the cell."""
     import shapely
 
-    full = np.array([i for i, o in enumerate(outlines) if len(o) > 2], dtype=np.intp)
-    if not full.size:
-        return full
-    bowed = np.array([shapely.Polygon(outlines[i]) for i in full])
-    before = shapely.area(np.array([shapely.Polygon(straight[i]) for i in full]))
-    left: NDArray[np.intp] = full[~shapely.is_valid(bowed) | (shapely.area(bowed) < 0.35 * before)]
-    return left
+    bowed = np.array([shapely.Polygon(outline) for outline in outlines], dtype=object)
+    crossed: NDArray[np.bool_] = ~shapely.is_valid(bowed)
+    return crossed | (shapely.area(bowed) < 0.35 * straight_um2)
 
 
 def _fascicles(

@@ -16,9 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def outline(name: str, tile_px: int) -> np.ndarray:
-    config = AnalysisConfig(
-        device="cpu", segmentation=SegmentationConfig(tile_px=tile_px, overlap_px=256)
-    )
+    config = AnalysisConfig(device="cpu", segmentation=SegmentationConfig(tile_px=tile_px))
     path = next(path for path in sample_slides() if path.stem == name)
     with open_slide(path) as slide:
         return np.asarray(segment_fibers(slide, config).labels)
