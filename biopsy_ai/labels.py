@@ -10,9 +10,8 @@ import numpy as np
 WINDOW_PX = 2048
 """Side of the pieces in which a label image is read."""
 
-
 IN_MEMORY_PX = 64_000_000
-"""Label images up to this size are numpy arrays, larger ones compressed zarr arrays."""
+"""What has up to so many pixels is held whole, what is larger by parts or on disk."""
 
 CHUNK_PX = 512
 """Side of the compressed pieces of a large label image."""
@@ -33,6 +32,11 @@ class WritableLabelArray(LabelArray, Protocol):
     def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
 
+def fits_memory(shape: tuple[int, ...]) -> bool:
+    """Say whether an image of so many rows and columns is held whole."""
+    return shape[0] * shape[1] <= IN_MEMORY_PX
+
+
 def allocate_labels(shape: tuple[int, int]) -> WritableLabelArray:
     """Make an empty label image, in memory; compressed where it is large.
 
@@ -48,7 +52,7 @@ def allocate_labels(shape: tuple[int, int]) -> WritableLabelArray:
     -------
     (H, W) array of int32, all 0
     """
-    if shape[0] * shape[1] <= IN_MEMORY_PX:
+    if fits_memory(shape):
         return np.zeros(shape, np.int32)
     import zarr
     from zarr.storage import MemoryStore

@@ -9,7 +9,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def load_sample(name: str) -> list[LayerData]:
-    """Load a sample slide and its true fibers.
+    """Load a sample slide and its true fibers, and say what the program may be used for.
 
     Parameters
     ----------
@@ -25,6 +25,9 @@ def load_sample(name: str) -> list[LayerData]:
     SlideReadError
         If this installation has no such sample.
     """
+    from napari.utils.notifications import show_info
+
+    from biopsy_ai import RESEARCH_USE_ONLY
     from biopsy_ai.formats.label_image import read_label_image
     from biopsy_ai.resources import bundled, sample_fibers
     from biopsy_ai.slides import open_slide
@@ -34,6 +37,7 @@ def load_sample(name: str) -> list[LayerData]:
         image = slide.read_region(0, 0, 0, *slide.shape)
         mpp = slide.mpp
     labels, labels_mpp = read_label_image(sample_fibers(path))
+    show_info(RESEARCH_USE_ONLY)
     return [
         (image, {"name": name, "rgb": True, **_in_um(mpp)}, "image"),
         (labels, {"name": f"{name} fibers", **_in_um(labels_mpp or mpp)}, "labels"),

@@ -85,7 +85,7 @@ def mask_polygon(mask: NDArray[np.bool_]) -> Polygon:
     import cv2
 
     found = pixel_borders(mask)
-    border = found[0] if len(found) == 1 else max(found, key=_enclosed)
+    border = found[0] if len(found) == 1 else max(found, key=enclosed_px)
     ring = trace_border(border)[0].view(np.float64).reshape(-1, 2)
     thinned = cv2.approxPolyDP(ring.astype(np.float32)[:, None], TOLERANCE_PX, True)
     polygon = thinned[:, 0].astype(np.float64)
@@ -184,6 +184,18 @@ def pixel_borders(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Sequence[NDArr
     )[-2]
 
 
+def enclosed_px(border: NDArray[np.int32]) -> float:
+    """Count the pixels on and inside a chain of border pixels, holes included.
+
+    By Pick's theorem: a chain of n steps through pixel centers that spans the area A encloses
+    A + n/2 + 1 pixel centers; a single pixel is a chain without a step.
+    """
+    import cv2
+
+    steps = len(border) if len(border) > 1 else 0
+    return float(cv2.contourArea(border)) + steps / 2 + 1
+
+
 def trace_border(
     border: NDArray[np.int32],
 ) -> tuple[NDArray[np.complex128], NDArray[np.intp]]:
@@ -217,13 +229,6 @@ def trace_border(
     rows, slots = np.nonzero(passed >= 0)
     sides = passed[rows, slots].astype(np.intp)
     return centers[rows] + _SIDE_OFFSET[sides], sides
-
-
-def _enclosed(border: NDArray[np.int32]) -> tuple[float, int]:
-    import cv2
-
-    # the area inside the chain of border pixels is zero for lines, so pixels decide then
-    return cv2.contourArea(border), len(border)
 
 
 def _step_codes() -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from biopsy_ai import __version__
 from biopsy_ai.errors import OutlineReadError
 from biopsy_ai.formats.files import replacing
-from biopsy_ai.labels import allocate_labels
+from biopsy_ai.labels import allocate_labels, fits_memory
 
 if TYPE_CHECKING:
     import tifffile
@@ -31,9 +31,6 @@ BAND_PX = 1024
 
 BIGTIFF_BYTES = 2 << 30
 """Label images larger than this, before compression, are written as BigTIFF."""
-
-IN_MEMORY_PX = 64_000_000
-"""Files of more pixels are read by parts."""
 
 MAX_PX = 1 << 34
 """Images of more pixels are refused."""
@@ -227,7 +224,7 @@ def _tiff_pixels(
     """Give access to the first image, if it is large by parts as far as its layout allows."""
     level = file.series[0].levels[0]
     page = level.keyframe
-    lazy = axes[0] == "Y" and shape[0] * shape[1] > IN_MEMORY_PX
+    lazy = axes[0] == "Y" and not fits_memory(shape)
     by_parts = lazy and (page.is_tiled or page.rowsperstrip <= 4 * BAND_PX)
     if not page.is_memmappable:
         _check_decoded(path, file, by_parts=by_parts)
@@ -274,7 +271,7 @@ def _png_pixels(path: Path) -> _Pixels:
     data = np.fromfile(path, dtype=np.uint8)
     # width and height stand at bytes 16 to 23 of every PNG
     width, height = (int(n) for n in data[16:24].view(">u4"))
-    if width * height > IN_MEMORY_PX:
+    if not fits_memory((height, width)):
         raise OutlineReadError(
             f"{path}: {width} × {height} px is too large for a PNG. Export it as TIFF."
         )

@@ -15,6 +15,7 @@ import uuid
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,7 @@ def read_geojson(path: str | Path) -> ReadOutlines:
     return ReadOutlines(outlines, n_skipped + len(regions))
 
 
+@cache
 def measurement_name(column: str) -> str:
     """Turn a column of the fiber table into a QuPath measurement, ``area_um2`` to "Area µm^2"."""
     words = column.split("_")

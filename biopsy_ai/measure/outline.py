@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from biopsy_ai.formats.contours import pixel_borders, trace_border
+from biopsy_ai.formats.contours import enclosed_px, pixel_borders, trace_border
 from biopsy_ai.measure.reference import value
 
 _BOTH_WAYS = np.array([[-1], [1]])
@@ -64,19 +64,11 @@ def trace_outline(mask: np.ndarray) -> PixelOutline:
     ValueError
         If the mask is empty.
     """
-    import cv2
-
     chains = pixel_borders(mask)
     if not len(chains):
         raise ValueError("the mask is empty: there is no outline to trace")
-    # Pick's theorem: a chain of n steps through pixel centers that spans the area A encloses
-    # A + n/2 + 1 pixel centers (a single pixel is a chain without a step).
-    areas = [
-        cv2.contourArea(chain) + (len(chain) / 2 if len(chain) > 1 else 0.0) + 1 for chain in chains
-    ]
-    largest = int(np.argmax(areas))
-    midpoints, sides = trace_border(chains[largest])
-    return PixelOutline(midpoints, sides, float(areas[largest]))
+    largest = max(chains, key=enclosed_px) if len(chains) > 1 else chains[0]
+    return PixelOutline(*trace_border(largest), enclosed_px(largest))
 
 
 @lru_cache(maxsize=64)

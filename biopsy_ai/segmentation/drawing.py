@@ -232,7 +232,8 @@ def _fill(contour: NDArray[np.int32]) -> tuple[NDArray[np.uint8], int, int]:
 
 def _hangs_by_a_corner(filled: NDArray[np.uint8], contour: NDArray[np.int32]) -> bool:
     """Whether two pixels of the contour meet at a corner and nowhere else."""
-    x, y = contour[:, 0, 0], contour[:, 0, 1]
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    diagonal = (x != next_x) & (y != next_y)
-    return bool(np.any(diagonal & (filled[y, next_x] == 0) & (filled[next_y, x] == 0)))
+    here = contour[:, 0]
+    following = np.concatenate([here[1:], here[:1]])
+    diagonal = np.flatnonzero((here != following).all(axis=1))
+    (x, y), (next_x, next_y) = here[diagonal].T, following[diagonal].T
+    return bool(np.any((filled[y, next_x] == 0) & (filled[next_y, x] == 0)))

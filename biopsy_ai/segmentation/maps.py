@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from biopsy_ai.segmentation.device import Device, keep_memory
 from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
-from biopsy_ai.segmentation.inner import Margins, inner_logits
 from biopsy_ai.segmentation.model import Model
+from biopsy_ai.segmentation.tiles import Margins
 
 if TYPE_CHECKING:
     import torch
@@ -65,4 +65,4 @@ class MapNetwork:
         pictures = batch.to(
             device=self.device.name, dtype=self._dtype, memory_format=torch.channels_last
         )
-        return inner_logits(self._network, pictures, context).contiguous().sigmoid()
+        return self._network(pictures, context).contiguous().sigmoid()

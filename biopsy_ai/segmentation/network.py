@@ -13,11 +13,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from biopsy_ai.segmentation.tiles import Margins
+
 MAPS = ("foreground", "border", "distance")
 """Names of the output maps, in order."""
 
-STRIDE = 64
-"""Height and width of the input must be multiples of this many pixels."""
+REACH = 6
+"""Pixels of its own stage by which a stage on the way up, and all after it, look around."""
+
+NO_CONTEXT = Margins()
 
 
 class ConvNorm(nn.Sequential):
@@ -55,14 +59,20 @@ class FiberNet(nn.Module):
         Channels of the stages at 2, 4, 8, ... µm.
     blocks
         Residual blocks per stage on the way down; one follows each stage on the way up.
+    fine
+        Residual blocks at 1 µm before the maps are drawn.
 
     Notes
     -----
-    Input (N, 3, H, W), H and W multiples of `STRIDE`; output (N, 3, H, W) logits of `MAPS`.
+    Input (N, 3, H, W), H and W multiples of `STRIDE_PX`; output (N, 3, H, W) logits of `MAPS`.
     """
 
     def __init__(
-        self, stem: int = 32, widths: tuple[int, ...] = (48, 80, 128, 160, 160), blocks: int = 1
+        self,
+        stem: int = 32,
+        widths: tuple[int, ...] = (48, 80, 128, 160, 160),
+        blocks: int = 1,
+        fine: int = 0,
     ) -> None:
         super().__init__()
         widths = tuple(widths)
@@ -80,19 +90,43 @@ class FiberNet(nn.Module):
         self.downs = nn.ModuleList(downs)
         self.ups = nn.ModuleList(ups)
         self.last = ConvNorm(before + stem, stem)
+        self.fine = nn.Sequential(*(Residual(stem) for _ in range(fine)))
         self.head = nn.Conv2d(stem, 4 * len(MAPS), 3, padding=1)
         self.shuffle = nn.PixelShuffle(2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Margins = NO_CONTEXT) -> Tensor:
+        """Draw the maps of pictures, of their inner part alone where they come with context.
+
+        Context is needed for the coarse stages, which see whole fibers. The fine stages on the
+        way up, half of the work, look only a few pixels around and are spared what lies farther
+        out. The result is the same as that of cutting the maps of the whole.
+        """
         x = self.stem(self.unshuffle(x))
+        step = 2  # pixels of the picture per pixel of the stage
         skips = []
         for stage in self.downs:
             skips.append(x)
             x = stage(x)
-        for up in self.ups:
-            x = up(torch.cat([_double(x), skips.pop()], dim=1))
-        x = self.last(torch.cat([_double(x), skips.pop()], dim=1))
-        return cast(Tensor, self.shuffle(self.head(x)))
+            step *= 2
+        gone = NO_CONTEXT
+        for up in (*self.ups, self.last):
+            spare = [
+                max(0, side - done - REACH * step // 2) // step
+                for side, done in zip(context, gone, strict=True)
+            ]
+            x = cut(x, Margins(*spare))
+            gone = Margins(*(done + step * n for done, n in zip(gone, spare, strict=True)))
+            step //= 2
+            skip = cut(skips.pop(), Margins(*(done // step for done in gone)))
+            x = up(torch.cat([_double(x), skip], dim=1))
+        x = self.shuffle(self.head(self.fine(x)))
+        return cut(x, Margins(*(side - done for side, done in zip(context, gone, strict=True))))
+
+
+def cut(maps: Tensor, margins: Margins) -> Tensor:
+    """Leave away pixels on each side of (N, C, H, W) maps."""
+    height, width = maps.shape[2:]
+    return maps[:, :, margins.top : height - margins.bottom, margins.left : width - margins.right]
 
 
 def _double(x: Tensor) -> Tensor:

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.errors import OutputError
+from biopsy_ai.labels import fits_memory
 from biopsy_ai.segmentation.drawing import COARSE, FiberMaps
 
 BLOCK_PX = 512
 """Side of the squares that maps are stored in, pixels of the working grid."""
-
-IN_MEMORY_PX = 64_000_000
-"""Maps of larger slides are kept in a temporary file."""
 
 _BLOCK_BYTES = BLOCK_PX**2 + 2 * (BLOCK_PX // COARSE) ** 2
 
@@ -39,7 +37,7 @@ class MapStore:
         self._memory: dict[tuple[int, int], bytes] = {}
         self._slots: dict[tuple[int, int], int] = {}
         self._file: IO[bytes] | None = None
-        if shape[0] * shape[1] > IN_MEMORY_PX:
+        if not fits_memory(shape):
             try:
                 self._file = tempfile.TemporaryFile(prefix="biopsy-ai-", buffering=0)
             except OSError as error:

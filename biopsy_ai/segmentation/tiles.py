@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from biopsy_ai.segmentation.inner import Margins
 from biopsy_ai.segmentation.scratch import BLOCK_PX
 
 STRIDE_PX = 64
 """The network takes sides that are multiples of this."""
+
+
+class Margins(NamedTuple):
+    """Pixels of context on each side of a picture."""
+
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
 
 
 @dataclass(frozen=True)

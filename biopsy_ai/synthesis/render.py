@@ -16,6 +16,9 @@ from biopsy_ai.synthesis.parameters import ImagingParams, TissueParams
 from biopsy_ai.synthesis.raster import Layers, parted
 from biopsy_ai.synthesis.texture import Float32, fibrous_noise, smooth_noise, whorl
 
+OXIDATIVE = ("nadh", "sdh", "cox")
+"""Stains that show mitochondria."""
+
 
 @cache
 def _palettes() -> dict[str, Any]:
@@ -80,7 +83,9 @@ def stain_bright_field(
     )
     del filling, peri
     grain = smooth_noise(rng, shape, float(rng.uniform(4, 14)) / mpp)
-    fine = smooth_noise(rng, shape, float(rng.uniform(0.6, 2.0)) / mpp)
+    # formazan and diaminobenzidine lie in granules, often coarse ones
+    finest, coarsest = (0.6, 4.5) if stain in OXIDATIVE else (0.6, 2.0)
+    fine = smooth_noise(rng, shape, float(rng.uniform(finest, coarsest)) / mpp)
     _fill(od, layers.vessel_wall, color["vessel"] * float(rng.uniform(0.7, 1.3)), 0.25 * fibrous)
     _fill(od, layers.nerve, color["nerve"], 0.3 * fine)
     blood = rng.random() < 0.4
@@ -89,10 +94,12 @@ def stain_bright_field(
 
     labels = layers.labels
     is_fiber = labels > 0
-    texture = imaging.texture * _texture_strength(stain, rng)
+    texture = min(imaging.texture * _texture_strength(stain, rng), 0.9)
     rim_gain = float(rng.normal(0.0, 0.12))
     mottle = 1 + texture * (0.5 * fine + 0.35 * grain)
     mottle += rim_gain * np.exp(-inside / 1.5)
+    if stain in OXIDATIVE:
+        mottle += _mitochondria(labels, inside, rng)
     mottle *= _condition_texture(geometry, labels, fine, grain, stain, mpp, rng)
     fibers = fiber_od[labels] * np.clip(mottle, 0.1, 2.5)[..., None]
     od = np.where(is_fiber[..., None], fibers, od)
@@ -130,8 +137,34 @@ def _fill(od: Float32, where: NDArray[np.bool_], color: Float32, noise: Float32)
     od[where] = color * np.clip(1 + noise[where], 0.2, 2)[:, None]
 
 
+def _mitochondria(labels: NDArray[np.int32], inside: Float32, rng: np.random.Generator) -> Float32:
+    """Change of an oxidative stain by where mitochondria lie: rims of them, cores without.
+
+    Parameters
+    ----------
+    labels
+        (H, W) fibers.
+    inside
+        (H, W) distance to the fiber border, µm.
+    """
+    from scipy.ndimage import maximum
+
+    count = int(labels.max())
+    numbers = np.arange(count + 1)
+    rim = float(rng.choice([0.0, rng.uniform(0.1, 0.9)])) * rng.uniform(0.3, 1.0, count + 1)
+    change = rim[labels] * np.exp(-inside / float(rng.uniform(1.0, 4.0)))
+    pale = rng.random(count + 1) < float(rng.choice([0.0, 0.03, 0.25]))
+    if pale[1:].any():
+        deepest = np.maximum(maximum(inside, labels, numbers), 1e-3)
+        reach = rng.uniform(0.3, 0.8, count + 1)
+        loss = np.where(pale, rng.uniform(0.2, 0.8, count + 1), 0.0)
+        middle = np.clip((inside / deepest[labels] - reach[labels]) * 4, 0, 1)
+        change = change - loss[labels] * middle
+    return np.asarray(change, dtype=np.float32)
+
+
 def _texture_strength(stain: str, rng: np.random.Generator) -> float:
-    if stain in ("nadh", "sdh", "cox"):
+    if stain in OXIDATIVE:
         return float(rng.uniform(0.15, 0.6))
     if stain.startswith("atpase"):
         return float(rng.uniform(0.04, 0.18))
@@ -149,6 +182,10 @@ def _fiber_densities(
     """Optical density per label, (n + 1, 3)."""
     by_type = {k: _density(v) for k, v in palette["fibers"].items()}
     shift = np.clip(1 + imaging.hue_jitter * rng.standard_normal(3), 0.6, 1.5).astype(np.float32)
+    if stain in OXIDATIVE:
+        # fast glycolytic fibers range from half stained to hardly darker than the stroma
+        by_type["IIX"] = by_type["IIX"] * np.float32(rng.uniform(0.4, 1.1))
+        by_type["IIA"] = by_type["IIA"] * np.float32(rng.uniform(0.7, 1.1))
     table = np.zeros((len(geometry.fibers) + 1, 3), dtype=np.float32)
     for i, fiber in enumerate(geometry.fibers, start=1):
         base = by_type[fiber.type] * shift
@@ -215,7 +252,7 @@ def _wind(
     radius = np.hypot(*(outline_px - outline_px.mean(0)).T).mean()
     middle = outline_px.mean(0) - (top, left) + rng.normal(0, 0.12 * radius, 2)
     rings = whorl(rng, inside.shape, middle, mpp)
-    low, high = (0.5, 0.7) if stain in ("nadh", "sdh", "cox") else (0.15, 0.3)
+    low, high = (0.5, 0.7) if stain in OXIDATIVE else (0.15, 0.3)
     factor[top:bottom, left:right][inside] *= (1 + float(rng.uniform(low, high)) * rings)[inside]
 
 

@@ -52,6 +52,8 @@ class SyntheticSection:
     """
     folds: NDArray[np.bool_]
     """(H, W) tissue that lies double, with fibers and nuclei labelled as seen through it."""
+    holes: NDArray[np.bool_]
+    """(H, W) clear holes of ice crystals; they lie in fibers and belong to them."""
     geometry: Geometry
     params: SectionParams
     seed: int | None
@@ -92,7 +94,7 @@ def synthesize_section(
         layers.labels[:] = whole
     nuclei = place_nuclei(geometry, layers, params.tissue, mpp, rng)
     nuclei_labels = draw_nuclei(nuclei, shape, mpp)
-    image, folds = _picture(params, geometry, layers, nuclei_labels, empty, rng)
+    image, folds, holes = _picture(params, geometry, layers, nuclei_labels, empty, rng)
     # only now, for the picture shows also what is too small for the truth
     labels, kept_fibers = renumbered(largest_parts(layers.labels))
     nuclei_labels[empty] = 0
@@ -107,6 +109,7 @@ def synthesize_section(
         nuclei=nucleus_table(nuclei, nuclei_labels, kept_nuclei, labels, kept_fibers),
         tissue=tissue_classes(labels, layers, folds, empty),
         folds=folds,
+        holes=holes & (labels > 0),
         geometry=geometry,
         params=params,
         seed=seed if isinstance(seed, int) else None,
@@ -120,8 +123,8 @@ def _picture(
     nuclei_labels: NDArray[np.int32],
     empty: NDArray[np.bool_],
     rng: np.random.Generator,
-) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Stain, fold and scan a section; gives the picture and where the tissue is folded."""
+) -> tuple[NDArray, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Stain, fold and scan a section; gives the picture, where it is folded and where holes are."""
     imaging, mpp = params.imaging, params.mpp
     folds = np.zeros_like(empty)
     holes = freezing_holes(layers, imaging, mpp, rng)
@@ -129,7 +132,7 @@ def _picture(
         intensity = stain_fluorescence(
             geometry, layers, holes, empty, imaging=imaging, mpp=mpp, rng=rng
         )
-        return scan_fluorescence(intensity, imaging, mpp, rng), folds
+        return scan_fluorescence(intensity, imaging, mpp, rng), folds, holes
     od = stain_bright_field(
         geometry,
         layers,
@@ -146,7 +149,7 @@ def _picture(
         factor = fold_factor(empty.shape, imaging.folds, mpp, rng)
         od *= factor[..., None]
         folds = (factor > 1) & ~empty
-    return scan_bright_field(od, imaging, mpp, rng), folds
+    return scan_bright_field(od, imaging, mpp, rng), folds, holes
 
 
 def _glass(

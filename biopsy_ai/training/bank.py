@@ -41,6 +41,9 @@ _STAIN_WEIGHTS = {"he": 0.24, "if": 0.18}
 _MANY_SMALL = 0.5
 """Share of the sections with many small, mostly angular fibers: few pixels, much at stake."""
 
+_ALL_SMALL = 0.15
+"""Share of the sections whose fibers are all small, as in children and in mice."""
+
 _REAL_OUTLINES = 0.12
 """Share of the sections laid out with real outlines, where some are given."""
 
@@ -91,10 +94,20 @@ def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> 
             stretch=1.0,
         )
     imaging = random_imaging(rng, stain, severity=float(rng.uniform(0.2, 1.0)))
+    if rng.random() < _ALL_SMALL:
+        mean = float(rng.uniform(11, 26))
+        tissue = replace(
+            tissue,
+            diameter_um=(mean, mean * float(rng.uniform(0.8, 1.5))),
+            atrophic_diameter_um=(6.0, 14.0),
+            endomysium_um=float(rng.uniform(0.6, 1.6)),
+            perimysium_um=min(tissue.perimysium_um, 25.0),
+            crack_um=min(tissue.crack_um, 0.5),
+        )
     if stain == "if":
         # in laminin fat cells, vessels and what is left of a fiber among infiltrates look like
-        # dark fibers: many of them would teach to miss those
-        fatty, vascular, inflamed = rng.random(3) < 0.05
+        # dark fibers: more than a few of them would teach to miss those
+        fatty, vascular, inflamed = rng.random(3) < 0.02
         tissue = replace(
             tissue,
             fat=tissue.fat if fatty else 0.0,
@@ -122,8 +135,9 @@ def _write_section(path: Path, seed: int, outline_files: tuple[Path, ...]) -> No
 
     cv2.setNumThreads(1)
     section = render_training_section(seed, outline_files)
+    targets = make_targets(section.labels, section.mpp, holes=section.holes)
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, image=section.image, targets=make_targets(section.labels, section.mpp))
+        np.savez(file, image=section.image, targets=targets)
 
 
 def render_bank(

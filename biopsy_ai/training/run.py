@@ -15,11 +15,11 @@ from biopsy_ai.errors import ConfigError
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.device import choose_device
 from biopsy_ai.segmentation.drawing import FiberMaps
-from biopsy_ai.segmentation.inner import Margins
 from biopsy_ai.segmentation.maps import MapNetwork
 from biopsy_ai.segmentation.model import Model, load_model, save_model
-from biopsy_ai.segmentation.network import STRIDE
+from biopsy_ai.segmentation.network import NO_CONTEXT
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.tiles import STRIDE_PX
 from biopsy_ai.training.bank import render_bank, render_training_section
 from biopsy_ai.training.card import model_card
 from biopsy_ai.training.dataset import SectionCrops, normalized_section
@@ -29,7 +29,12 @@ from biopsy_ai.training.settings import SECTIONS, TUNING_SECTIONS, TrainConfig
 from biopsy_ai.training.trainer import read_checkpoint, train_network
 from biopsy_ai.training.tuning import TuningScore, tune_thresholds
 
-ARCHITECTURE: dict[str, Any] = {"stem": 32, "widths": [48, 80, 128, 160, 160], "blocks": 1}
+ARCHITECTURE: dict[str, Any] = {
+    "stem": 32,
+    "widths": [48, 80, 128, 160, 160],
+    "blocks": 1,
+    "fine": 1,
+}
 """Settings of `FiberNet` for new models."""
 
 TUNING_SEED = 500_000
@@ -254,9 +259,9 @@ def _is_gray(image: NDArray[np.float32]) -> bool:
 def whole_maps(network: MapNetwork, image: NDArray[np.float32]) -> FiberMaps:
     """Maps of a whole normalized picture, cut to even sides."""
     height, width = image.shape[:2]
-    pad = [(0, -n % STRIDE) for n in (height, width)]
+    pad = [(0, -n % STRIDE_PX) for n in (height, width)]
     padded = np.pad(image, [*pad, (0, 0)], mode="edge")
-    maps = network.predict([padded], Margins(0, 0, 0, 0))[0]
+    maps = network.predict([padded], NO_CONTEXT)[0]
     rows, cols = height + height % 2, width + width % 2
     return FiberMaps(
         maps.foreground[:rows, :cols],

@@ -61,7 +61,6 @@ def test_large_files_are_bigtiff_and_read_lazily(tmp_path, monkeypatch, drawn_la
     )
     stored[:] = drawn_labels
     monkeypatch.setattr(label_image, "BIGTIFF_BYTES", 1000)
-    monkeypatch.setattr(label_image, "IN_MEMORY_PX", 1000)
     monkeypatch.setattr(label_room, "IN_MEMORY_PX", 1000)
     path = tmp_path / "fibers.tif"
     write_label_image(path, stored, (0.5, 0.5))
@@ -87,7 +86,6 @@ def test_large_files_are_bigtiff_and_read_lazily(tmp_path, monkeypatch, drawn_la
 def test_large_files_of_any_layout_are_read_by_parts(
     tmp_path, monkeypatch, drawn_labels, options: dict
 ) -> None:
-    monkeypatch.setattr(label_image, "IN_MEMORY_PX", 1000)
     monkeypatch.setattr(label_room, "IN_MEMORY_PX", 1000)
     monkeypatch.setattr(label_image, "BAND_PX", 50)
     tifffile.imwrite(tmp_path / "labels.tif", drawn_labels.astype(np.uint16), **options)
@@ -248,7 +246,6 @@ def test_damaged_and_foreign_files_are_reported_by_name(tmp_path, drawn_labels) 
 
 def test_an_image_of_absurd_size_is_refused_before_it_is_read(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(label_image, "MAX_PX", 100)
-    monkeypatch.setattr(label_image, "IN_MEMORY_PX", 100)
     monkeypatch.setattr(label_room, "IN_MEMORY_PX", 100)
     tifffile.imwrite(tmp_path / "bomb.tif", np.zeros((20, 20), np.uint8))
     write_png(tmp_path / "bomb.png", np.zeros((20, 20), np.uint8))

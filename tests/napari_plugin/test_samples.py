@@ -62,7 +62,9 @@ def test_layers_share_one_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.gui
 def test_open_sample_in_the_window(make_napari_viewer: Any) -> None:
-    from biopsy_ai import sample_slides
+    from napari.utils.notifications import notification_manager
+
+    from biopsy_ai import RESEARCH_USE_ONLY, sample_slides
 
     bundled = sample_slides()
     assert bundled, "data/sample_slides holds no .tif: there is no sample to open"
@@ -74,3 +76,4 @@ def test_open_sample_in_the_window(make_napari_viewer: Any) -> None:
     np.testing.assert_allclose(image.extent.world, labels.extent.world, atol=2.0)
     shown = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
     assert shown.std() > 10, "the canvas is empty"
+    assert RESEARCH_USE_ONLY in [note.message for note in notification_manager.records]

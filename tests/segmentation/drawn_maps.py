@@ -14,6 +14,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.tiles import Margins
 
 Maps = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -128,11 +129,13 @@ class MapModel:
     def network(self, device: Any) -> Any:
         import torch
 
+        from biopsy_ai.segmentation.network import cut
+
         class Echo(torch.nn.Module):
-            def forward(self, picture: torch.Tensor) -> torch.Tensor:
+            def forward(self, picture: torch.Tensor, context: Margins) -> torch.Tensor:
                 assert picture.shape[2] % 64 == 0
                 assert picture.shape[3] % 64 == 0
-                return torch.logit(picture.float().clamp(0.01, 0.99))
+                return cut(torch.logit(picture.float().clamp(0.01, 0.99)), context)
 
         return Echo()
 

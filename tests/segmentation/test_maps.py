@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from biopsy_ai.segmentation.device import Device
-from biopsy_ai.segmentation.inner import Margins
 from biopsy_ai.segmentation.maps import MapNetwork
-
-torch = pytest.importorskip("torch")
+from biopsy_ai.segmentation.network import cut
+from biopsy_ai.segmentation.tiles import Margins
 
 
 class Ramp(torch.nn.Module):
@@ -23,11 +23,11 @@ class Ramp(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.ones(1))
         self.overflows = overflows
 
-    def forward(self, picture: Any) -> Any:
+    def forward(self, picture: Any, context: Margins) -> Any:
         logits = torch.logit(picture.float().clamp(1e-4, 1 - 1e-4)).to(self.weight.dtype)
         if self.overflows and self.weight.dtype != torch.float32:
             logits[0, 0, 0, 0] = torch.nan
-        return logits
+        return cut(logits, context)
 
 
 def network(module: Any, dtype: Any) -> MapNetwork:
@@ -54,7 +54,7 @@ def test_maps_are_quantized_halved_and_cut(dtype: Any) -> None:
 def test_overflow_in_half_precision_falls_back_to_single() -> None:
     module = Ramp(overflows=True)
     picture = np.full((64, 64, 3), 0.5, np.float32)
-    (maps,) = network(module, torch.bfloat16).predict([picture], Margins(0, 0, 0, 0))
+    (maps,) = network(module, torch.bfloat16).predict([picture], Margins())
     assert module.weight.dtype == torch.float32
     assert np.isin(maps.foreground, (127, 128)).all()
 

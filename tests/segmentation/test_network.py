@@ -1,11 +1,13 @@
+import pytest
 import torch
 
-from biopsy_ai.segmentation.network import MAPS, STRIDE, FiberNet, fold_normalization
+from biopsy_ai.segmentation.network import MAPS, FiberNet, fold_normalization
+from biopsy_ai.segmentation.tiles import STRIDE_PX, Margins
 
 
 def test_maps_have_the_size_of_the_picture():
     network = FiberNet(stem=8, widths=(8, 8, 8, 8, 8)).eval()
-    assert network(torch.zeros(2, 3, STRIDE, 2 * STRIDE)).shape == (2, len(MAPS), 64, 128)
+    assert network(torch.zeros(2, 3, STRIDE_PX, 2 * STRIDE_PX)).shape == (2, len(MAPS), 64, 128)
 
 
 def test_folding_normalization_changes_nothing():
@@ -24,3 +26,33 @@ def test_folding_normalization_changes_nothing():
 
 def test_the_shipped_size_stays_compact():
     assert sum(p.numel() for p in FiberNet().parameters()) < 4.2e6
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        Margins(),
+        Margins(32, 32, 32, 32),
+        Margins(96, 160, 160, 96),
+        Margins(0, 256, 256, 0),
+        Margins(288, 64, 32, 64),
+    ],
+)
+@pytest.mark.parametrize(
+    ("blocks", "widths", "fine"),
+    [(1, (8, 8, 8, 8, 8), 1), (2, (8, 12, 16), 0), (1, (8, 8), 1)],
+)
+def test_inner_part_is_that_of_the_whole_network(
+    context: Margins, blocks: int, widths: tuple[int, ...], fine: int
+) -> None:
+    torch.manual_seed(1)
+    network = FiberNet(stem=8, widths=widths, blocks=blocks, fine=fine).eval()
+    pictures = torch.rand(
+        2, 3, 64 + context.top + context.bottom, 128 + context.left + context.right
+    )
+    with torch.inference_mode():
+        whole = network(pictures)
+        inner = network(pictures, context)
+    assert inner.shape == (2, 3, 64, 128)
+    expected = whole[:, :, context.top : context.top + 64, context.left : context.left + 128]
+    assert torch.allclose(inner, expected, atol=1e-5)

@@ -11,7 +11,6 @@ from roifile import ImagejRoi
 
 from biopsy_ai import labels as label_room
 from biopsy_ai.errors import OutlineReadError, PixelSizeError
-from biopsy_ai.formats import label_image
 from biopsy_ai.formats.contours import fiber_polygons, to_image_xy
 from biopsy_ai.formats.imagej import write_roiset
 from biopsy_ai.formats.label_image import write_label_image
@@ -260,7 +259,6 @@ def test_coordinates_beyond_any_section_are_refused(geojson) -> None:
 def test_large_outlines_are_drawn_by_squares_with_the_same_result(
     write, labels, monkeypatch
 ) -> None:
-    monkeypatch.setattr(label_image, "IN_MEMORY_PX", 100)
     monkeypatch.setattr(label_room, "IN_MEMORY_PX", 100)
     monkeypatch.setattr(outlines, "RASTER_PX", 16)
     monkeypatch.setattr(label_room, "WINDOW_PX", 16)

@@ -88,7 +88,6 @@ def test_large_slides_are_the_same_on_disk(maps: Maps, monkeypatch: pytest.Monke
     slide = MapSlide(maps)
     in_memory = segment_fibers(slide, config(512), model=MapModel())
     monkeypatch.setattr(label_room, "IN_MEMORY_PX", 1000)
-    monkeypatch.setattr(scratch, "IN_MEMORY_PX", 1000)
     large = segment_fibers(slide, config(512), model=MapModel())
     assert not isinstance(large.labels, np.ndarray)
     assert large.labels.shape == in_memory.labels.shape

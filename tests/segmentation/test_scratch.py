@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from biopsy_ai import labels as label_room
 from biopsy_ai.errors import OutputError
-from biopsy_ai.segmentation import scratch
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.scratch import MapStore
 
@@ -24,7 +24,7 @@ def random_maps(height: int, width: int, seed: int = 0) -> FiberMaps:
 @pytest.fixture(params=["memory", "file"])
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MapStore:
     if request.param == "file":
-        monkeypatch.setattr(scratch, "IN_MEMORY_PX", 0)
+        monkeypatch.setattr(label_room, "IN_MEMORY_PX", 0)
     return MapStore((2000, 3000))
 
 
@@ -53,7 +53,7 @@ def test_small_slides_need_no_file() -> None:
 
 
 def test_no_room_for_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(scratch, "IN_MEMORY_PX", 0)
+    monkeypatch.setattr(label_room, "IN_MEMORY_PX", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(OutputError, match="TMPDIR"):
         MapStore((100, 100))

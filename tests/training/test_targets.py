@@ -1,6 +1,6 @@
 import numpy as np
 
-from biopsy_ai.training.targets import make_targets
+from biopsy_ai.training.targets import UNIT_WEIGHT, make_targets
 
 
 def two_squares(gap: int) -> np.ndarray:
@@ -36,4 +36,18 @@ def test_empty_labels():
     targets = make_targets(np.zeros((8, 9), dtype=np.int32), 0.5)
     assert targets.shape == (8, 9, 4)
     assert not targets[..., :3].any()
-    assert (targets[..., 3] == 40).all()
+    assert (targets[..., 3] == UNIT_WEIGHT).all()
+
+
+def test_tips_and_holes_weigh_more():
+    labels = np.zeros((60, 120), dtype=np.int32)
+    labels[10:50, 10:70] = 1
+    labels[29:32, 70:90] = 1
+    holes = np.zeros(labels.shape, dtype=bool)
+    holes[25:30, 30:35] = True
+    weight = make_targets(labels, 0.5, holes=holes)[..., 3] / UNIT_WEIGHT
+    assert weight[40, 40] == 1
+    assert weight[30, 80] == 5
+    assert weight[10, 10] == 5
+    assert weight[27, 32] == 4
+    assert weight[55, 110] == 1
