@@ -1,11 +1,12 @@
 """Accuracy on labeled real images, as a Markdown table.
 
-Run from the checkout: ``python benchmarks/accuracy.py --data ../shared/data``. The network is the
-shipped model; the baseline is the classical watershed of ``benchmarks/classical.py``. Where
-published labels include the membrane, a second row judges by labels that are drawn back to its
-inner edge, which is what the model outlines. Where they lack fibers that were seen by eye
-(``benchmarks/missing_fibers.yaml``), a second row counts what is found there neither way.
-With ``--synthetic`` unseen synthetic sections of every preset and stain are judged instead.
+``python benchmarks/accuracy.py --data FOLDER``; ``benchmarks/datasets.py`` tells what the folder
+holds. The network is the shipped model; the baseline is the classical watershed of
+``benchmarks/classical.py``. Where published labels include the membrane, a second row judges by
+labels that are drawn back to its inner edge, which is what the model outlines. Where they lack
+fibers that were seen by eye (``benchmarks/missing_fibers.yaml``), a second row counts what is found
+there neither way. With ``--synthetic`` unseen synthetic sections of every preset and stain are
+judged instead.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from datasets import DATA, Section, labeled_sections
+from datasets import Section, labeled_sections
 from methods import Method, classical_method, network_method
 from tables import markdown, number
 
@@ -43,7 +44,7 @@ HEADER = (
     "CSA bias %",
     "CSA bias µm² (limits)",
     "min Feret bias µm (limits)",
-    "recall <150 µm²",
+    "found < 150 µm²",
 )
 
 PUBLISHED, CONVERTED = " (published labels)", " (labels without the membrane)"
@@ -59,7 +60,7 @@ INTRODUCTIONS = {
 def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with manifest.csv")
+    parser.add_argument("--data", type=Path, help="folder with manifest.csv")
     parser.add_argument("--model", default="muscle", help="bundled model or model folder")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--methods", default="network,classical", help="which of the two to run")
@@ -78,6 +79,8 @@ def main() -> None:
     parser.add_argument("--size-um", type=float, default=768.0, help="with --synthetic: field side")
     parser.add_argument("--seed", type=int, default=900_000, help="with --synthetic: first seed")
     options = parser.parse_args()
+    if options.data is None and not options.synthetic:
+        parser.error("--data FOLDER is needed, the folder of real images (or --synthetic)")
     methods = _methods(options.methods.split(","), options.model, options.device)
     if options.synthetic:
         from synthetic import report

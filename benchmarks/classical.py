@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import yaml
-from datasets import DATA, Section, labeled_sections
+from datasets import Section, labeled_sections
 from scipy import ndimage
 from skimage.color import rgb2hed
 from skimage.filters import threshold_otsu
@@ -327,7 +327,7 @@ def tune(sections: Iterable[Section], steps: list[dict[str, list[Any]]]) -> dict
 def main() -> None:
     """Tune on the development images and write `PARAMETERS`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--data", type=Path, required=True, help="folder of real images")
     parser.add_argument("--out", type=Path, default=PARAMETERS)
     options = parser.parse_args()
     sections = [s for s in labeled_sections(options.data) if s.use == "development"]

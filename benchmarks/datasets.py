@@ -1,4 +1,15 @@
-"""The labeled real images of a data folder, as its ``manifest.csv`` describes them."""
+"""The labeled real images of a data folder, as its ``manifest.csv`` describes them.
+
+The folder is given with ``--data``; it is no part of the repository. Of the manifest these columns
+are read, one row per image, paths relative to the folder:
+
+- ``file``, ``labels``: the image, and its label image ``<name>_fibers.tif`` on the same grid
+- ``mpp``: pixel size, µm
+- ``stain``: beginning with ``IF`` for immunofluorescence, then with ``3 fiber border`` or the like
+  for the number of the channel that shows the fiber border; all else is read as H&E
+- ``use``: ``train`` or ``development``, or both with the numbers that the names end in, such as
+  ``train 01 and 03, development 02 and 04``
+"""
 
 from __future__ import annotations
 
@@ -16,8 +27,8 @@ import yaml
 
 from biopsy_ai.config import OUTLINE_MPP
 
-DATA = Path("../shared/data")
-"""Where the images lie unless ``--data`` says otherwise."""
+DATA = None
+"""Without ``--data`` there is no folder of images."""
 
 LISTS = Path(__file__).resolve().parents[1] / "models" / "muscle"
 """Holds the lists of the images that the model was trained and tuned on."""

@@ -84,7 +84,7 @@ def main() -> None:
     import cv2
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, required=True, help="folder of real images")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/pairs.jpg"))
     options = parser.parse_args()
     gap = np.full((round(FIELD_UM / MPP), 12, 3), 255, dtype=np.uint8)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 from methods import Method
+from numpy.typing import NDArray
 from tables import markdown, number
 
 from biopsy_ai.evaluation import FiberEvaluation, evaluate_fibers, pool_evaluations
@@ -33,6 +34,8 @@ SHAPES = ("circularity", "solidity", "angularity")
 SMALL_UM = (10.0, 25.0)
 """Minimal Feret diameter of the fibers whose shape decides, µm: from, and below."""
 
+TINY_UM2 = 150.0
+
 CONFIG_STAINS = {"gomori": "trichrome", "masson": "trichrome"}
 """Names that `AnalysisConfig.stain` has for stains that are drawn."""
 
@@ -46,6 +49,8 @@ class Case:
     preset: str
     stain: str
     evaluation: FiberEvaluation
+    tiny: NDArray[np.bool_]
+    """Which true fibers below `TINY_UM2` that lie whole in the field were found."""
     small: pd.DataFrame
     """True small angular fibers: ``found`` and, of `SHAPES`, ``<name>_true`` and ``_found``."""
 
@@ -112,7 +117,7 @@ def report(
         *(_row(name, [c for c in found if c.preset == name]) for name in _unique(found, "preset")),
         _row("all", found),
     ]
-    header = ("sections", "n true", "P", "R", "F1", "lowest F1", "CSA bias %")
+    header = ("sections", "n true", "P", "R", "F1", "lowest F1", "found < 150 µm²", "CSA bias %")
     small = ("small angular", "found", *(f"r {name}" for name in SHAPES))
     worst = sorted(found, key=lambda case: case.evaluation.at(0.5).f1)[:5]
     lines = [f"- {c.preset}, {c.stain}: F1 {number(c.evaluation.at(0.5).f1)}" for c in worst]
@@ -127,6 +132,8 @@ def _judge(name: str, stain: str, section: SyntheticSection, found: LabelField) 
     measured = measure_fibers(true.labels, true.mpp).merge(section.fibers, on="label")
     assert evaluation.matching is not None
     pairs = pd.DataFrame(evaluation.matching.pairs, columns=["label_found", "label"])
+    whole = measured[~measured["touches_border"]]
+    tiny = whole["label"][whole["area_um2"] < TINY_UM2].isin(pairs["label"]).to_numpy(dtype=bool)
     small = measured[
         measured["min_feret_um"].between(*SMALL_UM, inclusive="left")
         & measured["angular"].astype(bool)
@@ -140,7 +147,7 @@ def _judge(name: str, stain: str, section: SyntheticSection, found: LabelField) 
         how="left",
         suffixes=("_true", "_found"),
     )
-    return Case(name, stain, evaluation, small.assign(found=small["label_found"].notna()))
+    return Case(name, stain, evaluation, tiny, small.assign(found=small["label_found"].notna()))
 
 
 def _row(title: str, group: Sequence[Case]) -> list[str]:
@@ -155,11 +162,18 @@ def _row(title: str, group: Sequence[Case]) -> list[str]:
         number(half.recall),
         number(half.f1),
         number(min(case.evaluation.at(0.5).f1 for case in group)),
+        _found_tiny(group),
         number(pooled.csa_bias_percent, "+.1f"),
         str(len(small)),
         f"{small['found'].mean():.3f}" if len(small) else "–",
         *(_correlation(matched, shape) for shape in SHAPES),
     ]
+
+
+def _found_tiny(group: Sequence[Case]) -> str:
+    """Share of the smallest true fibers that are found, and how many there are."""
+    tiny = np.concatenate([case.tiny for case in group])
+    return f"{tiny.mean():.3f} (n {len(tiny)})" if len(tiny) else "–"
 
 
 def _correlation(matched: pd.DataFrame, shape: str) -> str:

@@ -71,8 +71,11 @@ class AnalysisConfig(_Section):
     mpp
         Pixel size in µm, one number or (y, x). ``None`` takes it from the file.
     stain
-        One of `STAINS`; recorded with the result. The outlines do not depend on it, except that
-        ``if`` asks for the border channel, and that any other makes a gray image bright field.
+        One of `STAINS`; recorded with the result. ``if`` has the slide read as fluorescence, any
+        other name as bright field: the thresholds of the outlines and how tissue is found depend
+        on that. Stains by enzymes (``atpase``, ``nadh``, ``sdh``, ``cox``) have thresholds of
+        their own. ``auto`` tells fluorescence from bright field by the image and does not name
+        the stain.
     channels
         Channel number by name, for immunofluorescence. ``border`` names the channel that shows
         the fiber border.

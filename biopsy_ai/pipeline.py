@@ -201,7 +201,9 @@ def _analyze(
     warnings = [] if slide is None else list(slide.warnings)
 
     with watch.stage("tissue"):
-        tissue = _find_tissue(slide, needed=fibers is None, warnings=warnings, progress=progress)
+        tissue = _find_tissue(
+            slide, config.stain, needed=fibers is None, warnings=warnings, progress=progress
+        )
 
     with watch.stage("segment"):
         if fibers is None:
@@ -301,7 +303,12 @@ def _check_size(slide: Slide) -> None:
 
 
 def _find_tissue(
-    slide: Slide | None, *, needed: bool, warnings: list[str], progress: Progress | None
+    slide: Slide | None,
+    stain: str,
+    *,
+    needed: bool,
+    warnings: list[str],
+    progress: Progress | None,
 ) -> TissueMask | None:
     if slide is None:
         return None
@@ -310,13 +317,34 @@ def _find_tissue(
     _tell(progress, "tissue", 0, 1)
     tissue = None
     try:
-        tissue = tissue_mask(slide)
+        tissue = tissue_mask(slide, stain)
     except NoTissueError as error:
         if needed:
             raise
         warnings.append(f"No tissue was found, so densities per tissue area are missing ({error})")
+    else:
+        warnings.extend(_illumination_warnings(slide, stain))
     _tell(progress, "tissue", 1, 1)
     return tissue
+
+
+def _illumination_warnings(slide: Slide, stain: str) -> list[str]:
+    from biopsy_ai.slides.tissue import is_background_unclear
+
+    if stain != "auto" or "border" in slide.channels or not is_background_unclear(slide):
+        return []
+    read_as = _illumination(slide, stain).replace("_", " ")
+    return [
+        f"The gray image was read as {read_as}, but its brightness leaves doubt, and thresholds "
+        "and tissue depend on it. Settle it with --stain: if for fluorescence, else the name of "
+        "the stain."
+    ]
+
+
+def _illumination(slide: Slide, stain: str) -> str:
+    from biopsy_ai.segmentation.picture import is_fluorescent
+
+    return "fluorescence" if is_fluorescent(slide, stain) else "bright_field"
 
 
 def _with_tissue_edge(segmentation: Segmentation, tissue: TissueMask) -> Segmentation:
@@ -357,6 +385,7 @@ def _describe_image(slide: Slide | None, config: AnalysisConfig) -> dict[str, An
         "mpp_source": slide.mpp_source,
         "channels": list(slide.channel_names),
         "named_channels": dict(slide.channels),
+        "illumination": _illumination(slide, config.stain),
         "stain": "not determined" if config.stain == "auto" else config.stain,
     }
 

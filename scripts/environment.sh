@@ -10,19 +10,46 @@ fail() {
     exit 1
 }
 
+# Sets $python to the interpreter of .venv, if pip works there.
+find_environment() {
+    for python in .venv/bin/python .venv/Scripts/python.exe; do
+        [ -x "$python" ] && "$python" -m pip --version >/dev/null 2>&1 && return
+    done
+    return 1
+}
+
+# Removes a .venv without pip: one that was never finished, or whose Python was replaced.
+remove_environment() {
+    set -- .venv/installed-*
+    if [ ! -e "$1" ]; then
+        # Other tools, such as uv, make environments without pip. What they filled is not ours.
+        set -- .venv/lib*/python*/site-packages/*.dist-info
+        [ ! -e "$1" ] || fail "$PWD/.venv holds packages but no pip that works; another tool seems \
+to have made it. Rename or remove it, or install pip there, and run this again."
+    fi
+    rm -rf .venv
+}
+
 # Sets $python to the interpreter of .venv, which is made if there is none.
 make_environment() {
-    for python in .venv/bin/python .venv/Scripts/python.exe; do
-        [ -x "$python" ] && return
-    done
+    find_environment && return
+    remove_environment
     for base in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 python; do
         if "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "Making .venv with $("$base" --version)"
-            "$base" -m venv .venv || fail "The virtual environment cannot be made. On Debian and \
-Ubuntu it needs the package python3-venv."
-            for python in .venv/bin/python .venv/Scripts/python.exe; do
-                [ -x "$python" ] && return
-            done
+            "$base" -m venv .venv >/dev/null 2>&1 && find_environment && return
+            rm -rf .venv
+            # A Python beside Debian's own has a package of its own.
+            case "${base##*/}" in
+            python3.*) needed="${base##*/}-venv" ;;
+            *) needed=python3-venv ;;
+            esac
+            install_packages "virtual environments" "$needed"
+            "$base" -m venv .venv && find_environment && return
+            # What is half-made would only hide the reason next time.
+            rm -rf .venv
+            fail "The virtual environment cannot be made; the lines above tell why. On Debian and \
+Ubuntu it needs: sudo apt-get install $needed"
         fi
     done
     fail "Python 3.11 or newer is needed, and none was found. Install one from \

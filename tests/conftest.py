@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+REAL_DATA = "BIOPSY_AI_REAL_DATA"
+"""Environment variable with the folder of real images."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run window tests last, and skip them where a window would end the whole test run."""
@@ -41,9 +44,12 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real images, which is not part of the repository."""
-    folder = REPOSITORY.parent / "shared" / "data"
+    named = os.environ.get(REAL_DATA)
+    if not named:
+        pytest.skip(f"needs real images: {REAL_DATA} does not name their folder")
+    folder = Path(named)
     if not folder.is_dir():
-        pytest.skip("the real images (../shared/data) are not there")
+        pytest.skip(f"needs real images: {REAL_DATA} names {folder}, which is not there")
     return folder
 
 

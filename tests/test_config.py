@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from biopsy_ai.config import (
@@ -63,6 +65,15 @@ def test_saved_config_is_read_back(tmp_path: Path) -> None:
     )
     save_config(config, tmp_path / "lab.yaml")
     assert load_config(tmp_path / "lab.yaml") == config
+
+
+def test_the_sample_in_the_readme_is_complete_and_true(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    (sample,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert yaml.safe_load(sample) == AnalysisConfig().model_dump(mode="json")
+    path = tmp_path / "lab.yaml"
+    path.write_text(sample, encoding="utf-8")
+    assert load_config(path) == AnalysisConfig()
 
 
 @pytest.mark.parametrize("text", ["- a list", "stain: [", "just text", "", "stain: blue"])

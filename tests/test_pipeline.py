@@ -48,6 +48,7 @@ def test_summary(analysis: Analysis, section: DrawnSection) -> None:
     assert image["mpp"] == pytest.approx([0.5, 0.5])
     assert image["mpp_source"]
     assert image["stain"] == "he"
+    assert image["illumination"] == "bright_field"
 
 
 def test_provenance(analysis: Analysis, section: DrawnSection) -> None:
@@ -109,6 +110,28 @@ def test_tissue_is_sought_once(section: DrawnSection, monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("fake_network")
 def test_undetermined_stain_is_said(section: DrawnSection) -> None:
     assert analyze(section.image).summary["image"]["stain"] == "not determined"
+
+
+@pytest.mark.parametrize(("dark", "read_as"), [(20, "fluorescence"), (50, "bright_field")])
+def test_doubt_about_the_illumination_is_told(tmp_path: Path, dark: int, read_as: str) -> None:
+    """A gray field of which a quarter is light."""
+    path, outlines = tmp_path / "gray.tif", tmp_path / "labels.tif"
+    pixels = np.full((200, 200), dark, np.uint8)
+    pixels[:50] = 200
+    labels = np.zeros((200, 200), np.uint16)
+    labels[20:60, 20:60] = 1
+    for file, image in ((path, pixels), (outlines, labels)):
+        tifffile.imwrite(file, image, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+    summary = analyze(path, fibers=outlines).summary
+    assert summary["image"]["illumination"] == read_as
+    (warning,) = summary["warnings"]
+    assert f"read as {read_as.replace('_', ' ')}" in warning
+    assert "--stain" in warning
+    for stain, said in (("if", "fluorescence"), ("sdh", "bright_field")):
+        config = AnalysisConfig(stain=stain)
+        summary = analyze(path, config, fibers=outlines).summary
+        assert summary["image"]["illumination"] == said
+        assert summary["warnings"] == []
 
 
 @pytest.mark.usefixtures("fake_network")

@@ -56,7 +56,10 @@ def _common(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit. Example: biopsy-ai --version",
         ),
     ] = False,
 ) -> None:

@@ -58,8 +58,11 @@ def analyze(
         typer.Option(
             metavar="STAIN",
             help="auto (default), he, trichrome, sirius_red, atpase (or atpase:9.4, atpase:4.6, "
-            "atpase:4.3), nadh, sdh, cox, if. Recorded with the result; the outlines do not depend "
-            "on it, except that 'if' asks for the border channel. Example: --stain he",
+            "atpase:4.3), nadh, sdh, cox, if. Decides how tissue and fibers are told from the "
+            "background: 'if' as fluorescence, any other name as bright field, with thresholds of "
+            "their own for atpase, nadh, sdh and cox. auto tells fluorescence from bright field by "
+            "the image, or by a named border channel, and does not name the stain. "
+            "Example: --stain he",
         ),
     ] = None,
     channels: Annotated[
@@ -99,8 +102,8 @@ def analyze(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="YAML file of settings; options given here override it. "
-            "Example: --config lab.yaml",
+            help="YAML file of settings, all of which the README shows; options given here "
+            "override it. Example: --config lab.yaml",
         ),
     ] = None,
     overwrite: Annotated[

@@ -34,7 +34,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="Pixel size of the truth in µm, one number or y,x, where its file has none. "
+            help="Pixel size of the truth in µm, one number or y,x; overrides the one in its file. "
             "Example: --mpp 0.5",
         ),
     ] = None,
@@ -105,9 +105,12 @@ def evaluate(
                 say(f"{path}: not compared ({what.replace('_', ' ')})")
         for path in table.attrs["unused_masks"]:
             say(f"{path}: mask not used (no image of this name is compared)")
+        for warning in table.attrs["warnings"]:
+            say(f"warning: {warning}")
+        # Printed first: where the file cannot be written, the comparison is not lost.
+        typer.echo(_as_text(table))
         if out is not None:
             write_csv(out, table)
-        typer.echo(_as_text(table))
 
 
 def _as_text(table: pd.DataFrame) -> str:

@@ -17,7 +17,12 @@ from biopsy_ai.errors import BiopsyError, Cancelled, ConfigError
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 Debug = Annotated[
-    bool, typer.Option("--debug", help="Print the traceback of an error, and the log.")
+    bool,
+    typer.Option(
+        "--debug",
+        help="Print the traceback of an error, and the log. "
+        "Example: biopsy-ai analyze section.svs --debug",
+    ),
 ]
 
 

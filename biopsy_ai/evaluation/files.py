@@ -19,9 +19,9 @@ from biopsy_ai.evaluation.metrics import (
     evaluate_fibers,
     pool_evaluations,
 )
-from biopsy_ai.formats.label_image import LABELS_FILE, read_label_image
+from biopsy_ai.formats.label_image import LABELS_FILE, load_label_image, read_label_image
 from biopsy_ai.progress import Progress
-from biopsy_ai.slides.pixel_size import check_mpp
+from biopsy_ai.slides.pixel_size import check_mpp, resolve_pixel_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +63,9 @@ def evaluate_files(
     predicted, truth
         Files or folders.
     mpp
-        Pixel size of the truth in µm, one number or (y, x). Default: the one in its file, or what
-        follows from the pixel size of the prediction.
+        Pixel size of the truth in µm, one number or (y, x); overrides the one in its file, and a
+        difference of more than 5 % is told. Default: the one in its file, or what follows from the
+        pixel size of the prediction.
     ignore
         File or folder of masks: where they are not 0, the truth is not known. They are named as
         the images; a single file goes with a single image, whatever its name.
@@ -78,7 +79,8 @@ def evaluate_files(
     pandas.DataFrame
         A row per image (`image`, then the metrics) and a last row ``pooled``, in which every
         fiber counts the same. ``attrs["without_truth"]`` and ``attrs["without_prediction"]``
-        name what could not be compared, ``attrs["unused_masks"]`` the masks of no image.
+        name what could not be compared, ``attrs["unused_masks"]`` the masks of no image,
+        ``attrs["warnings"]`` has sentences for the user.
 
     Raises
     ------
@@ -102,6 +104,7 @@ def evaluate_files(
     masks, unused = _find_masks(ignore, pairs, {*predictions.values(), *truths.values()})
     rows: list[dict[str, Any]] = []
     evaluations: list[FiberEvaluation] = []
+    warnings: list[str] = []
     for number, (name, predicted_path, truth_path) in enumerate(pairs):
         if progress is not None:
             progress("evaluate", number, len(pairs))
@@ -114,6 +117,7 @@ def evaluate_files(
             border=border,
             partial=partial,
             shapes=shapes,
+            warnings=warnings,
         )
         evaluations.append(evaluation)
         rows.append({"image": name} | evaluation.as_row())
@@ -130,6 +134,9 @@ def evaluate_files(
     table.attrs["unused_masks"] = unused
     for path in unused:
         logger.warning("%s: mask not used (no image of this name is compared)", path)
+    table.attrs["warnings"] = warnings
+    for warning in warnings:
+        logger.warning("%s", warning)
     return table
 
 
@@ -143,8 +150,12 @@ def evaluate_pair(
     border: Border = "keep",
     partial: bool = False,
     shapes: bool = True,
+    warnings: list[str] | None = None,
 ) -> FiberEvaluation:
-    """Compare one predicted with one true label file; see `evaluate_files`."""
+    """Compare one predicted with one true label file; see `evaluate_files`.
+
+    Sentences for the user are added to `warnings`.
+    """
     if _is_vector(predicted) and _is_vector(truth):
         raise OutlineReadError(
             f"{predicted}: of two outline files at least one must be a label image, which tells "
@@ -154,7 +165,7 @@ def evaluate_pair(
         found = read_labels(predicted)
         true = _read_vector(truth, mpp, found)
     else:
-        true = read_labels(truth, mpp)
+        true = read_labels(truth, mpp, warnings)
         found = (
             _read_vector(predicted, true.mpp, true)
             if _is_vector(predicted)
@@ -209,10 +220,20 @@ def find_label_files(path: str | Path, suffixes: Sequence[str] = LABEL_SUFFIXES)
     return found
 
 
-def read_labels(path: Path, mpp: tuple[float, float] | None = None) -> LabelField:
-    """Read a label image, with its pixel size if it is given or stands in the file."""
-    labels, own = read_label_image(path)
-    return LabelField(path, labels, mpp or own)
+def read_labels(
+    path: Path, mpp: tuple[float, float] | None = None, warnings: list[str] | None = None
+) -> LabelField:
+    """Read a label image, with its pixel size if it is given or stands in the file.
+
+    The given one counts; a contradiction to that of the file is added to `warnings`.
+    """
+    if mpp is None:
+        return LabelField(path, *read_label_image(path))
+    file = load_label_image(path)
+    mpp, _, contradictions = resolve_pixel_size(path, file.stated, mpp)
+    if warnings is not None:
+        warnings += contradictions
+    return LabelField(path, file.labels, mpp)
 
 
 def _read_mask(path: Path, truth: LabelField) -> NDArray[np.bool_]:

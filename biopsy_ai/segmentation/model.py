@@ -6,7 +6,6 @@ import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import ModelError
-from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.thresholds import THRESHOLD_SETS, InstanceThresholds
 
 if TYPE_CHECKING:
     import torch
@@ -60,20 +59,22 @@ class Model:
         """Pixel size of the network's input, µm."""
         return float(self.spec["working_mpp"])
 
-    @cached_property
+    @property
     def thresholds(self) -> InstanceThresholds:
         """Thresholds tuned for this model in bright field."""
-        return InstanceThresholds.from_mapping(self.spec["thresholds"])
+        return self.thresholds_for("thresholds")
 
-    @cached_property
-    def fluorescence_thresholds(self) -> InstanceThresholds:
-        """Thresholds tuned for single channels; those of bright field where there are none.
+    def thresholds_for(self, name: str) -> InstanceThresholds:
+        """Thresholds tuned for sections of one kind; those of bright field where there are none.
 
-        The inside of a fiber is as dark there as the space between fascicles, so that the maps
-        are less certain than in bright field.
+        Parameters
+        ----------
+        name
+            One of `biopsy_ai.segmentation.thresholds.THRESHOLD_SETS`. In fluorescence the inside
+            of a fiber is as dark as the space between fascicles, and stains by enzymes leave some
+            fibers as pale: there the maps are less certain than in bright field otherwise.
         """
-        values = self.spec.get("fluorescence_thresholds", self.spec["thresholds"])
-        return InstanceThresholds.from_mapping(values)
+        return InstanceThresholds.from_mapping(self.spec.get(name, self.spec["thresholds"]))
 
     def network(self, device: Device | str = "auto") -> torch.nn.Module:
         """Build the network for prediction on a device.
@@ -278,7 +279,8 @@ def _check(model: Model) -> None:
 
     from biopsy_ai.segmentation.network import FiberNet
 
-    _ = model.thresholds, model.fluorescence_thresholds
+    for name in THRESHOLD_SETS:
+        model.thresholds_for(name)
     known = inspect.signature(FiberNet.__init__).parameters
     unknown = [key for key in model.spec["architecture"] if key == "self" or key not in known]
     if unknown:

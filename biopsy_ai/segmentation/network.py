@@ -123,6 +123,24 @@ class FiberNet(nn.Module):
         return cut(x, Margins(*(side - done for side, done in zip(context, gone, strict=True))))
 
 
+def begin_from(network: FiberNet, weights: dict[str, Tensor]) -> None:
+    """Give a network the weights of one that may have fewer fine blocks.
+
+    The blocks that it has more begin as identity, so that it draws the same maps at first.
+
+    Raises
+    ------
+    RuntimeError
+        When the networks differ in anything else.
+    """
+    missing = network.load_state_dict(weights, strict=False)
+    if missing.unexpected_keys or any(not key.startswith("fine.") for key in missing.missing_keys):
+        network.load_state_dict(weights)
+    for key in missing.missing_keys:
+        if key.endswith("body.1.1.weight"):
+            nn.init.zeros_(network.get_parameter(key))
+
+
 def cut(maps: Tensor, margins: Margins) -> Tensor:
     """Leave away pixels on each side of (N, C, H, W) maps."""
     height, width = maps.shape[2:]

@@ -81,7 +81,10 @@ class PictureReader:
 
         channel = border_channel(slide, stain)
         low, high = (np.atleast_1d(value) for value in intensity_range(slide, tissue))
-        at = channel if channel is not None and low.size > 1 else 0
+        if channel is None:
+            # Color takes one range, also where the image alone would pass for fluorescence.
+            return cls(slide, mpp, float(low.min()), float(high.max()), channel)
+        at = channel if low.size > 1 else 0
         return cls(slide, mpp, float(low[at]), float(high[at]), channel)
 
     def read(self, y: int, x: int, height: int, width: int) -> NDArray[np.float32]:
@@ -103,15 +106,16 @@ class PictureReader:
 def border_channel(slide: Slide, stain: str = "auto") -> int | None:
     """Find the channel that shows the fiber border; None for color images.
 
-    Color images with a dark background are fluorescence. Where their channels are all the same,
-    gray was saved as color, and any of them will do.
+    Color images with a dark background are fluorescence, unless the user names a bright-field
+    stain. Where their channels are all the same, gray was saved as color, and any of them will do.
 
     Parameters
     ----------
     slide
         The slide.
     stain
-        What the user says it is; "if" makes fluorescence of any color image.
+        What the user says it is: "if" makes fluorescence of any color image, a bright-field stain
+        a color image of any with three channels, and "auto" leaves it to the background.
 
     Raises
     ------
@@ -122,20 +126,24 @@ def border_channel(slide: Slide, stain: str = "auto") -> int | None:
         return slide.channels["border"]
     if slide.n_channels == 1:
         return 0
+    if slide.n_channels == 3 and stain not in ("auto", "if"):
+        return None
     if slide.is_rgb:
-        from biopsy_ai.slides.tissue import has_dark_background
+        from biopsy_ai.slides.tissue import THUMBNAIL_MPP, is_gray
 
-        if stain != "if" and not has_dark_background(slide):
+        if not is_fluorescent(slide, stain):
             return None
-        if _is_gray(slide):
+        if is_gray(slide.thumbnail(THUMBNAIL_MPP)[0]):
             return 0
         found, example = "is fluorescence saved as a color image with the channels", 1
     else:
         found, example = f"has {slide.n_channels} channels:", 0
+    could_be_bright = slide.n_channels == 3 and stain == "auto"
+    or_bright = " Or name the stain if it is bright field: --stain he." if could_be_bright else ""
     names = ", ".join(f"{i} ({name})" for i, name in enumerate(slide.channel_names))
     raise ChannelError(
         f"{slide.path}: {found} {names}. Say which one shows the fiber border (laminin, WGA, "
-        f"dystrophin), for instance with --channels border={example}."
+        f"dystrophin), for instance with --channels border={example}.{or_bright}"
     )
 
 
@@ -147,25 +155,11 @@ def is_fluorescent(slide: Slide, stain: str = "auto") -> bool:
     slide
         The slide.
     stain
-        What the user says it is. A bright-field stain settles it for images of one channel.
-
-    Raises
-    ------
-    ChannelError
-        As for `border_channel`.
+        What the user says it is. "if" and the bright-field stains settle it; with "auto" a named
+        border channel makes it fluorescence, else the background tells.
     """
-    if border_channel(slide, stain) is None:
-        return False
-    if slide.n_channels > 1 or stain == "if" or "border" in slide.channels:
-        return True
     from biopsy_ai.slides.tissue import has_dark_background
 
-    return stain == "auto" and has_dark_background(slide)
-
-
-def _is_gray(slide: Slide) -> bool:
-    """Whether all channels are the same, but for a thousandth of the brightest value."""
-    from biopsy_ai.slides.tissue import THUMBNAIL_MPP
-
-    image, _ = slide.thumbnail(THUMBNAIL_MPP)
-    return bool(np.abs(image - image[..., :1]).max() <= 1e-3 * image.max())
+    if stain != "auto":
+        return stain == "if"
+    return "border" in slide.channels or has_dark_background(slide)

@@ -21,7 +21,7 @@ from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.placement import FiberSheet
 from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.segmentation.scratch import MapStore
-from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.thresholds import InstanceThresholds, threshold_set
 from biopsy_ai.segmentation.tiles import Tile, cut_tiles
 from biopsy_ai.segmentation.tissue_edge import TissueEdge
 from biopsy_ai.segmentation.windows import Window, WindowFiber, cut_windows, window_fibers
@@ -59,7 +59,7 @@ def segment_fibers(
         An open slide.
     config
         Of which ``segmentation``, ``model``, ``device`` and ``stain`` are used, the last to tell
-        fluorescence from bright field.
+        fluorescence from bright field and to choose among the thresholds of the model.
     model
         A loaded model, instead of ``config.model``.
     tissue
@@ -89,13 +89,13 @@ def segment_fibers(
     model = model or load_model(config.model)
     device = choose_device(config.device)
     mpp = model.working_mpp
-    tissue = tissue_mask(slide) if tissue is None else tissue
+    tissue = tissue_mask(slide, config.stain) if tissue is None else tissue
     reader = PictureReader.of_slide(slide, mpp, tissue, config.stain)
     shape = slide.grid_shape(mpp)
     settings = config.segmentation
     tiles = cut_tiles(shape, tissue.mask, tissue.mpp, mpp, settings.tile_px, settings.overlap_px)
     fluorescent = is_fluorescent(slide, config.stain)
-    tuned = model.fluorescence_thresholds if fluorescent else model.thresholds
+    tuned = model.thresholds_for(threshold_set(config.stain, fluorescent=fluorescent))
     thresholds = chosen_thresholds(tuned, config)
     network = MapNetwork(model, device)
     drawer = _WindowDrawer(

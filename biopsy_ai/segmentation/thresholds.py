@@ -8,6 +8,27 @@ from dataclasses import asdict, dataclass, fields
 
 from biopsy_ai.errors import ModelError
 
+ENZYME_STAINS = ("atpase", "nadh", "sdh", "cox")
+"""Stains by an enzyme of the fiber itself: grainy, from black to hardly visible, no nuclei."""
+
+THRESHOLD_SETS = ("thresholds", "enzyme_thresholds", "fluorescence_thresholds")
+"""Names that the thresholds of a model have in ``model.yaml``; the first stands in for others."""
+
+
+def threshold_set(stain: str, *, fluorescent: bool) -> str:
+    """Choose which of `THRESHOLD_SETS` suits a section.
+
+    Parameters
+    ----------
+    stain
+        As in `AnalysisConfig.stain`; "auto" names none.
+    fluorescent
+        Whether the picture is a single channel of fluorescence.
+    """
+    if fluorescent:
+        return "fluorescence_thresholds"
+    return "enzyme_thresholds" if stain.partition(":")[0] in ENZYME_STAINS else "thresholds"
+
 
 @dataclass(frozen=True)
 class InstanceThresholds:

@@ -38,6 +38,13 @@ SPECK_UM2 = 500.0
 EVEN_UM = 120.0
 """Squares of this side hold a fiber border unless they are glass; uneven light is read off those.
 [default]"""
+DARK_GROUND = 0.33
+"""Gray images whose mean is below this share of the way from dark to bright are fluorescence, where
+bright lines fill little of a field. [default]"""
+DARK_GROUND_UNCLEAR = (0.24, 0.42)
+"""Between these shares the other kind occurs as well. [default]"""
+DIM = 0.25
+"""Bright field is exposed to more than this share of white. [default]"""
 _EVEN_SQUARES = 12
 _EVEN_SD = 0.02
 _SHADING_OD = 0.3
@@ -66,13 +73,21 @@ class TissueMask:
     area_um2: float
 
 
-def tissue_mask(slide: Slide) -> TissueMask:
+def tissue_mask(slide: Slide, stain: str = "auto") -> TissueMask:
     """Find the tissue of a slide, generously.
 
     Bright field: tissue is whatever does not belong to a wide area as bright and colorless as the
     white point. An image whose brightest parts are colored shows no glass, and is tissue as a
     whole. Dark background: tissue is where any channel has signal, with the dark inside of fibers
     closed.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    stain
+        What the user says it is: "if" has a dark background and any other stain a bright one;
+        with "auto" the image tells.
 
     Raises
     ------
@@ -81,7 +96,7 @@ def tissue_mask(slide: Slide) -> TissueMask:
     """
     image, mpp = slide.thumbnail(THUMBNAIL_MPP)
     white = white_level(slide.dtype)
-    if is_dark_background(image, slide.is_rgb, white):
+    if stain == "if" or (stain == "auto" and has_dark_background(slide)):
         mask, tissue = _fluorescent(image, mpp, slide.dtype.kind != "f")
     else:
         mask = tissue = _bright_field(image, mpp, white)
@@ -94,7 +109,12 @@ def tissue_mask(slide: Slide) -> TissueMask:
 
 
 def has_dark_background(slide: Slide) -> bool:
-    """Whether a slide shows light on black, as `is_dark_background` tells it from a thumbnail."""
+    """Whether a slide shows light on black, as `is_dark_background` tells it from a thumbnail.
+
+    Where the user named the border channel of an image that is not color, no doubt is left.
+    """
+    if "border" in slide.channels and not slide.is_rgb:
+        return True
     image, _ = slide.thumbnail(THUMBNAIL_MPP)
     return is_dark_background(image, slide.is_rgb, white_level(slide.dtype))
 
@@ -107,21 +127,55 @@ def is_dark_background(image: NDArray[np.float32], is_rgb: bool, white: float) -
     image
         (rows, columns, channels) thumbnail.
     is_rgb
-        Whether it is a color image. Others are fluorescence, unless they have one or three
-        channels and most of their range lies below the typical value, as in bright field.
+        Whether it is a color image; one whose channels are the same counts as gray. Others are
+        fluorescence, unless they have one or three channels and each of them, as a gray image,
+        looks like bright field.
     white
         Value of white of the file's type.
     """
+    if is_gray(image):
+        return _gray_ground(image[..., 0], white)[0]
     planes = _planes(image)
-    darkest = functools.reduce(np.minimum, planes)
     if is_rgb:
         brightest = max(float(plane.max()) for plane in planes)
+        darkest = functools.reduce(np.minimum, planes)
         # Color of 12 bits is often stored in 16.
-        return bool(np.percentile(darkest, 99) < 0.25 * min(white, max(brightest, white / 16)))
-    if len(planes) not in (1, 3):
+        return bool(np.percentile(darkest, 99) < DIM * min(white, max(brightest, white / 16)))
+    return len(planes) != 3 or any(_gray_ground(plane, white)[0] for plane in planes)
+
+
+def is_background_unclear(slide: Slide) -> bool:
+    """Whether a slide is gray, and its brightness leaves open if its background is dark."""
+    image, _ = slide.thumbnail(THUMBNAIL_MPP)
+    return is_gray(image) and _gray_ground(image[..., 0], white_level(slide.dtype))[1]
+
+
+def is_gray(image: NDArray[np.float32]) -> bool:
+    """Whether all channels are the same, but for a thousandth of the brightest value."""
+    if image.shape[2] == 1:
         return True
-    low, middle, high = np.percentile(darkest, (0.5, 50, 99.5))
-    return bool(middle - low < 0.5 * (high - low) or high <= low)
+    return bool(np.abs(image - image[..., :1]).max() <= 1e-3 * image.max())
+
+
+def _gray_ground(plane: NDArray[np.float32], white: float) -> tuple[bool, bool]:
+    """Whether a gray image has a dark background, and whether that is unclear.
+
+    The mean tells, as muscle lets light through even where it is stained, while a fiber border
+    lights a small part of a field; unlike the median, the mean stays what it is where thin lines
+    run together in a thumbnail. It is taken from black, which tells dark stains from fluorescence,
+    and from the darkest value, which does not mind a camera's offset or stretched contrast.
+    """
+    low, high = (float(value) for value in np.percentile(plane, (0.5, 99.5)))
+    mean, brightest, black = float(plane.mean()), float(plane.max()), min(low, 0.0)
+    if brightest <= low:
+        return mean < DIM * white, False
+    if brightest - high > high - low:
+        high = brightest  # so little tissue that the percentiles see the ground alone
+    share = ((mean - black) / (high - black) + (mean - low) / (high - low)) / 2
+    unclear = DARK_GROUND_UNCLEAR[0] < share < DARK_GROUND_UNCLEAR[1]
+    # Gray of 12 bits is often stored in 16.
+    dim = high < DIM * (white / 16 if white > 255 else white)
+    return share < DARK_GROUND or (unclear and dim), unclear
 
 
 def _bright_field(image: NDArray[np.float32], mpp: float, white: float) -> NDArray[np.bool_]:

@@ -98,7 +98,7 @@ def stain_bright_field(
     rim_gain = float(rng.normal(0.0, 0.12))
     mottle = 1 + texture * (0.5 * fine + 0.35 * grain)
     mottle += rim_gain * np.exp(-inside / 1.5)
-    if stain in OXIDATIVE:
+    if stain in OXIDATIVE and imaging.texture > 0:
         mottle += _mitochondria(labels, inside, rng)
     mottle *= _condition_texture(geometry, labels, fine, grain, stain, mpp, rng)
     fibers = fiber_od[labels] * np.clip(mottle, 0.1, 2.5)[..., None]
@@ -183,9 +183,9 @@ def _fiber_densities(
     by_type = {k: _density(v) for k, v in palette["fibers"].items()}
     shift = np.clip(1 + imaging.hue_jitter * rng.standard_normal(3), 0.6, 1.5).astype(np.float32)
     if stain in OXIDATIVE:
-        # fast glycolytic fibers range from half stained to hardly darker than the stroma
-        by_type["IIX"] = by_type["IIX"] * np.float32(rng.uniform(0.4, 1.1))
-        by_type["IIA"] = by_type["IIA"] * np.float32(rng.uniform(0.7, 1.1))
+        # how much of the stain fast fibers take differs from laboratory to laboratory
+        by_type["IIX"] = by_type["IIX"] * np.float32(rng.uniform(0.65, 1.1))
+        by_type["IIA"] = by_type["IIA"] * np.float32(rng.uniform(0.8, 1.1))
     table = np.zeros((len(geometry.fibers) + 1, 3), dtype=np.float32)
     for i, fiber in enumerate(geometry.fibers, start=1):
         base = by_type[fiber.type] * shift

@@ -15,6 +15,9 @@ from biopsy_ai.segmentation.picture import normalize
 from biopsy_ai.training.real import TrainingImage
 from biopsy_ai.training.settings import TrainConfig
 
+CROPS_PER_SECTION = 3
+"""Crops taken from a section once it is read. [default]"""
+
 
 def bank_section(path: Path) -> tuple[NDArray, NDArray[np.uint8]]:
     """Picture and targets of a section that `render_bank` wrote."""
@@ -78,7 +81,7 @@ class SectionCrops(IterableDataset[tuple[Tensor, Tensor]]):
             for index in rng.permutation(len(mine)):
                 image, targets = bank_section(mine[index])
                 image = normalized_section(image, rng)
-                for _ in range(2):
+                for _ in range(CROPS_PER_SECTION):
                     yield self._sample(image, targets, rng, augment, real=False)
                     drawn = rng.random() - self.real_share
                     pool = self.labelled if drawn < 0 else self.empty

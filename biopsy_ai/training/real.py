@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from biopsy_ai.checksum import file_sha256
-from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.config import MPP_MAX, MPP_MIN, OUTLINE_MPP
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.synthesis.raster import parted
 from biopsy_ai.training.targets import make_targets
@@ -46,27 +47,69 @@ def read_training_list(path: str | Path) -> list[dict[str, Any]]:
     Raises
     ------
     ConfigError
-        If the file cannot be read or an entry is incomplete.
+        If the file cannot be read, or an entry is incomplete or has a value of the wrong kind.
     """
     path = Path(path)
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    # ValueError: not UTF-8, or a date that does not exist.
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: the list of training images cannot be read ({error})") from None
     if not isinstance(entries, list):
         raise ConfigError(f"{path}: expected a list of images, each with image, mpp and license")
+    return [
+        _read_entry(entry, path.parent, f"{path}: entry {number}")
+        for number, entry in enumerate(entries, start=1)
+    ]
+
+
+def _read_entry(entry: object, folder: Path, where: str) -> dict[str, Any]:
+    """Check and convert an entry, whose paths are relative to `folder`."""
     known = {"image", "labels", "mpp", "channel", "shrink_um", "license"}
-    for number, entry in enumerate(entries, start=1):
-        if not isinstance(entry, dict) or not {"image", "mpp", "license"} <= set(entry) <= known:
+    if isinstance(entry, dict):
+        # A key without a value says nothing.
+        entry = {key: value for key, value in entry.items() if value not in (None, "")}
+    if not isinstance(entry, dict) or not {"image", "mpp", "license"} <= set(entry) <= known:
+        raise ConfigError(
+            f"{where} needs image, mpp and license, and may have labels, channel, shrink_um"
+        )
+    read = dict(entry)
+    for key in ("image", "labels", "license"):
+        if key in entry and not isinstance(entry[key], str):
+            raise ConfigError(f"{where}: {key}: {entry[key]!r} is no text")
+    for key in ("image", "labels"):
+        if key in entry:
+            read[key] = folder / entry[key]
+    read["mpp"] = _number(entry["mpp"])
+    if not MPP_MIN <= read["mpp"] <= MPP_MAX:
+        raise ConfigError(
+            f"{where}: mpp: {entry['mpp']!r} is no pixel size in µm between {MPP_MIN} and {MPP_MAX}"
+        )
+    if "shrink_um" in entry:
+        read["shrink_um"] = _number(entry["shrink_um"])
+        if not 0 <= read["shrink_um"] < math.inf:
             raise ConfigError(
-                f"{path}: entry {number} needs image, mpp and license, and may have labels, "
-                "channel, shrink_um"
+                f"{where}: shrink_um: {entry['shrink_um']!r} is no distance in µm, 0 or more"
             )
-    return [{**e, "image": path.parent / e["image"]} | _labels(path, e) for e in entries]
+    if "channel" in entry:
+        channel = _number(entry["channel"])
+        if not (channel >= 0 and channel.is_integer()):
+            raise ConfigError(
+                f"{where}: channel: {entry['channel']!r} is no number of a channel, 0 or more"
+            )
+        read["channel"] = int(channel)
+    return read
 
 
-def _labels(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
-    return {"labels": path.parent / entry["labels"]} if entry.get("labels") else {}
+def _number(value: object) -> float:
+    """Value as a number; NaN, which lies in no range, for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        # YAML takes 5e-1 for text.
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def load_training_image(entry: dict[str, Any]) -> TrainingImage:
@@ -75,8 +118,8 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
     from biopsy_ai.segmentation.picture import PictureReader
     from biopsy_ai.slides import open_slide
 
-    channels = {"border": int(entry["channel"])} if "channel" in entry else None
-    with open_slide(entry["image"], mpp=float(entry["mpp"]), channels=channels) as slide:
+    channels = {"border": entry["channel"]} if "channel" in entry else None
+    with open_slide(entry["image"], mpp=entry["mpp"], channels=channels) as slide:
         shape = slide.grid_shape(OUTLINE_MPP)
         image = PictureReader.of_slide(slide, OUTLINE_MPP).read(0, 0, *shape)
         if "labels" not in entry:
@@ -89,7 +132,7 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
         origin = _origin(entry, slide.sha256())
     rows = ((np.arange(shape[0]) + 0.5) * source.shape[0] / shape[0]).astype(int)
     cols = ((np.arange(shape[1]) + 0.5) * source.shape[1] / shape[1]).astype(int)
-    labels = shrink_labels(source[rows[:, None], cols], float(entry.get("shrink_um", 0)))
+    labels = shrink_labels(source[rows[:, None], cols], entry.get("shrink_um", 0.0))
     targets = make_targets(labels, OUTLINE_MPP)
     if channels is None:
         targets[_unlabelled_fibers(image, labels)] *= np.array([1, 1, 1, 0], dtype=np.uint8)
@@ -103,9 +146,9 @@ def _origin(entry: dict[str, Any], image_sha256: str) -> dict[str, Any]:
         "image": Path(entry["image"]).name,
         "image_sha256": image_sha256,
         "labels_sha256": file_sha256(labels) if labels else None,
-        "mpp": float(entry["mpp"]),
-        "channel": int(entry["channel"]) if "channel" in entry else None,
-        "shrink_um": float(entry.get("shrink_um", 0)),
+        "mpp": entry["mpp"],
+        "channel": entry.get("channel"),
+        "shrink_um": entry.get("shrink_um", 0.0),
     }
 
 

@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.errors import ConfigError
+from biopsy_ai.formats.files import output_folder
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.device import choose_device
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.maps import MapNetwork
 from biopsy_ai.segmentation.model import Model, load_model, save_model
 from biopsy_ai.segmentation.network import NO_CONTEXT
-from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.thresholds import (
+    THRESHOLD_SETS,
+    InstanceThresholds,
+    threshold_set,
+)
 from biopsy_ai.segmentation.tiles import STRIDE_PX
 from biopsy_ai.training.bank import render_bank, render_training_section
 from biopsy_ai.training.card import model_card
@@ -86,6 +91,8 @@ def train_model(
     ------
     ConfigError
         If a setting cannot be used, or `work` holds the work of another training.
+    OutputError
+        If nothing can be written to `out`.
     """
     if sections < 1 or config.seed + sections >= TUNING_SEED:
         raise ConfigError(f"sections={sections}: choose between 1 and {TUNING_SEED - 1}")
@@ -93,7 +100,10 @@ def train_model(
     chosen = choose_device(device)
     images = load_images(real)
     first = load_model(start) if start is not None else None
-    architecture = first.spec["architecture"] if first else ARCHITECTURE
+    architecture = ARCHITECTURE
+    if first:
+        # Fine blocks can be added to what a model has learned; all else must stay.
+        architecture = {"fine": ARCHITECTURE.get("fine", 0), **first.spec["architecture"]}
     fingerprint = run_fingerprint(
         config,
         architecture=architecture,
@@ -104,6 +114,7 @@ def train_model(
     )
     # Asked before the sections are rendered, which takes long.
     read_checkpoint(work, fingerprint, steps=config.steps)
+    output_folder(out)
     bank = render_bank(
         work / "bank",
         sections,
@@ -187,8 +198,9 @@ def tune_model(
 ) -> dict[str, TuningScore]:
     """Tune the thresholds of a model on development images and unseen synthetic sections.
 
-    Bright field and fluorescence are tuned apart. The folder's ``model.yaml`` and the generated
-    part of its card are rewritten.
+    Bright field, stains by enzymes and fluorescence are tuned apart, and the real fibers of each
+    count as much in all as the synthetic ones. The folder's ``model.yaml`` and the generated part
+    of its card are rewritten.
 
     Returns
     -------
@@ -200,8 +212,8 @@ def tune_model(
     network = MapNetwork(model, choose_device(device))
     spec = {k: v for k, v in model.spec.items() if k != "weights_sha256"}
     scores = {}
-    for name, fluorescent in (("thresholds", False), ("fluorescence_thresholds", True)):
-        chosen = [f for f in fields if f.fluorescent == fluorescent]
+    for name in THRESHOLD_SETS:
+        chosen = [f for f in fields if f.kind == name]
         if not any(f.labels.any() for f in chosen):
             continue
         maps = []
@@ -213,6 +225,7 @@ def tune_model(
             maps,
             [f.labels for f in chosen],
             ignores=[f.ignore for f in chosen],
+            weights=_weights(chosen),
             start=InstanceThresholds.from_mapping(model.spec["thresholds"]),
             workers=workers,
             progress=progress,
@@ -234,19 +247,39 @@ class _TuningField:
     image: NDArray[np.float32]
     labels: NDArray[np.int32]
     ignore: NDArray[np.bool_] | None
-    fluorescent: bool
+    kind: str
+    """One of `THRESHOLD_SETS`."""
+    real: bool
+
+
+def _weights(fields: Sequence[_TuningField]) -> list[float]:
+    """Let the real fibers, which are few, count as much in all as the synthetic ones."""
+    real, drawn = (
+        sum(len(np.unique(f.labels)) - 1 for f in fields if f.real == kind)
+        for kind in (True, False)
+    )
+    return [drawn / real if f.real and real and drawn else 1.0 for f in fields]
 
 
 def _tuning_fields(
     images: list[TrainingImage], sections: int, progress: Progress | None
 ) -> list[_TuningField]:
     fields = [
-        _TuningField(i.image, i.labels, i.targets[..., 3] == 0, _is_gray(i.image)) for i in images
+        _TuningField(
+            i.image,
+            i.labels,
+            i.targets[..., 3] == 0,
+            threshold_set("auto", fluorescent=_is_gray(i.image)),
+            real=True,
+        )
+        for i in images
     ]
     for n in range(sections):
         section = render_training_section(TUNING_SEED + n)
+        stain = section.params.stain
         picture = normalized_section(section.image, np.random.default_rng(n))
-        fields.append(_TuningField(picture, section.labels, None, _is_gray(picture)))
+        kind = threshold_set(stain, fluorescent=stain == "if")
+        fields.append(_TuningField(picture, section.labels, None, kind, real=False))
         if progress:
             progress("render", n + 1, sections)
     return fields

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
-from biopsy_ai.segmentation.network import FiberNet
+from biopsy_ai.segmentation.network import FiberNet, begin_from
 from biopsy_ai.training.dataset import SectionCrops
 from biopsy_ai.training.fingerprint import check_fingerprint
 from biopsy_ai.training.losses import map_loss
@@ -58,7 +58,7 @@ def train_network(
     fingerprint
         What the network is trained with (`run_fingerprint`); a checkpoint must agree in it.
     start
-        Weights to begin from, such as those of a shipped model.
+        Weights to begin from, such as those of a shipped model; see `begin_from`.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def train_network(
     torch.manual_seed(config.seed)
     network = FiberNet(**(architecture or {}))  # type: ignore[arg-type]
     if start is not None:
-        network.load_state_dict(start)
+        begin_from(network, start)
     network = network.to(device).to(memory_format=torch.channels_last)
     average = deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(

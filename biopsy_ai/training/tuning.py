@@ -39,9 +39,10 @@ class TuningScore:
     Attributes
     ----------
     f1
-        Pooled over all fields, one for each of `IOU_THRESHOLDS`.
+        Pooled over all fields by their weights, one for each of `IOU_THRESHOLDS`.
     csa_bias
-        Median relative error of the cross-sectional area of the fibers matched at IoU 0.5.
+        Median relative error of the cross-sectional area of the fibers matched at IoU 0.5, of all
+        fibers whatever their weight.
     value
         Mean F1 less the weighted size of the bias: what is maximized.
     """
@@ -56,6 +57,7 @@ def tune_thresholds(
     truths: Sequence[NDArray[np.integer]],
     *,
     ignores: Sequence[NDArray[np.bool_] | None] | None = None,
+    weights: Sequence[float] | None = None,
     start: InstanceThresholds | None = None,
     bias_weight: float = 0.5,
     halvings: int = 2,
@@ -75,6 +77,8 @@ def tune_thresholds(
         row or column of the maps may be padding.
     ignores
         (H, W) bool regions where the truth is unknown, or None, field by field.
+    weights
+        What a fiber of each field counts. Default: the same in all.
     start
         Where to begin.
     bias_weight
@@ -103,7 +107,14 @@ def tune_thresholds(
         def score(thresholds: InstanceThresholds) -> TuningScore:
             if thresholds not in known:
                 known[thresholds] = score_thresholds(
-                    thresholds, maps, truths, ignores, bias_weight=bias_weight, mpp=mpp, pool=pool
+                    thresholds,
+                    maps,
+                    truths,
+                    ignores,
+                    weights,
+                    bias_weight=bias_weight,
+                    mpp=mpp,
+                    pool=pool,
                 )
                 if progress is not None:
                     progress("tune", len(known), max(expected, len(known)))
@@ -128,6 +139,7 @@ def score_thresholds(
     maps: Sequence[FiberMaps],
     truths: Sequence[NDArray[np.integer]],
     ignores: Sequence[NDArray[np.bool_] | None],
+    weights: Sequence[float] | None = None,
     *,
     bias_weight: float = 0.5,
     mpp: float = OUTLINE_MPP,
@@ -142,7 +154,10 @@ def score_thresholds(
 
     jobs = zip(maps, truths, ignores, strict=True)
     results = list(pool.map(field, jobs) if pool is not None else map(field, jobs))
-    found, extra, missed = np.sum([counts for counts, _ in results], axis=0).T
+    if weights is None:
+        weights = [1.0] * len(truths)
+    weighted = [weight * counts for weight, (counts, _) in zip(weights, results, strict=True)]
+    found, extra, missed = np.sum(weighted, axis=0).T
     errors = np.concatenate([error for _, error in results])
     f1 = 2 * found / np.maximum(2 * found + extra + missed, 1)
     bias = float(np.median(errors)) if errors.size else 0.0

@@ -6,9 +6,11 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -153,6 +155,7 @@ def test_the_table_has_a_row_per_image_and_method_and_pools(
     ]
     by_name = dict(zip(rows[0], rows[-1], strict=True))
     assert (by_name["n true"], by_name["R"], by_name["count error %"]) == ("18", "0.889", "-11.1")
+    assert by_name["found < 150 µm²"] == "–"
     assert (tmp_path / "pictures" / "poor" / "a_disagreements.png").stat().st_size > 0
     assert not (tmp_path / "pictures" / "good" / "a_disagreements.png").exists()
 
@@ -197,6 +200,47 @@ def test_labels_with_the_membrane_are_judged_as_published_and_converted(
     )
     assert float(published["foreground Dice"]) == pytest.approx(2 * 0.5625 / 1.5625, abs=0.05)
     assert float(published["CSA bias %"]) == pytest.approx(-43.75, abs=5)
+
+
+@pytest.mark.parametrize("script", ["accuracy", "pairs"])
+def test_the_folder_of_real_images_must_be_named(
+    load: Callable[[str], Any],
+    script: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", [script])
+    with pytest.raises(SystemExit) as stopped:
+        load(script).main()
+    assert stopped.value.code == 2
+    assert "--data" in capsys.readouterr().err
+
+
+def test_small_fibers_have_a_column(
+    load: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthetic = load("synthetic")
+    # Radius 10 px of 0.5 µm: 79 µm²; radius 20 px: 314 µm².
+    truth = np.hstack([discs(radius=10), discs(radius=20) + 9 * (discs(radius=20) > 0)])
+
+    def misses_three(path: Path, mpp: float, stain: str, channels: dict[str, int]) -> LabelField:
+        return LabelField(path, np.where(truth <= 3, 0, truth), (0.5, 0.5))
+
+    drawn = SimpleNamespace(
+        image=np.zeros((*truth.shape, 3), np.uint8),
+        labels=truth,
+        mpp=0.5,
+        fibers=pd.DataFrame({"label": range(1, 19), "angular": False}),
+    )
+    monkeypatch.setattr(synthetic, "draw_section", lambda *_: drawn)
+    lines = synthetic.report(misses_three, presets=["normal"], stains=["he", "nadh"]).splitlines()
+    header, _, he, *_, everything = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")
+    )
+    for row, n in ((he, 9), (everything, 18)):
+        named = dict(zip(header, row, strict=True))
+        assert named["found < 150 µm²"] == f"0.667 (n {n})"
+        assert named["R"] == "0.833"
 
 
 def test_large_sections_are_mirrored_without_seams(

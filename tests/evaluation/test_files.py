@@ -63,6 +63,24 @@ def test_the_pixel_size_may_follow_from_the_prediction(tmp_path: Path) -> None:
     assert row["csa_bias_um2"] == pytest.approx(0)
 
 
+def test_a_given_pixel_size_overrides_that_of_the_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predicted = write(tmp_path / "fibers.tif", squares())
+    truth = write(tmp_path / "truth.tif", squares(), 1.0)
+    stated = evaluate_files(predicted, truth, shapes=False)
+    assert stated["n_true_over_400_um2"].iloc[0] == 4
+    assert stated.attrs["warnings"] == []
+    with caplog.at_level(logging.WARNING):
+        given = evaluate_files(predicted, truth, mpp=0.4, shapes=False)
+    # 40 px of 0.4 µm are 16 µm.
+    assert given["n_true_150_400_um2"].iloc[0] == 4
+    (warning,) = given.attrs["warnings"]
+    assert "truth.tif: the given pixel size of 0.4 µm contradicts the 1 µm of the file" in warning
+    assert warning in caplog.text
+    assert evaluate_files(predicted, truth, mpp=0.97, shapes=False).attrs["warnings"] == []
+
+
 def test_without_any_pixel_size_areas_are_compared_in_percent_only(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", squares())
     row = evaluate_files(path, path).iloc[0]

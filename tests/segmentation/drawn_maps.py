@@ -122,9 +122,11 @@ class MapModel:
     name = "maps"
     weights_sha256 = "0" * 64
     working_mpp = 0.5
-    thresholds = InstanceThresholds()
-    fluorescence_thresholds = InstanceThresholds(foreground=0.4)
     spec: dict[str, Any] = {"version": "1"}
+
+    def thresholds_for(self, name: str) -> InstanceThresholds:
+        foreground = {"enzyme_thresholds": 0.45, "fluorescence_thresholds": 0.4}
+        return InstanceThresholds(foreground=foreground.get(name, 0.5))
 
     def network(self, device: Any) -> Any:
         import torch
@@ -140,6 +142,6 @@ class MapModel:
         return Echo()
 
 
-def whole_tissue(slide: MapSlide) -> Any:
+def whole_tissue(slide: MapSlide, stain: str = "auto") -> Any:
     """A tissue mask that covers everything, 4 µm per pixel."""
     return SimpleNamespace(mask=np.ones([-(-side // 8) for side in slide.shape], bool), mpp=4.0)

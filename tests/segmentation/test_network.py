@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from biopsy_ai.segmentation.network import MAPS, FiberNet, fold_normalization
+from biopsy_ai.segmentation.network import MAPS, FiberNet, begin_from, fold_normalization
 from biopsy_ai.segmentation.tiles import STRIDE_PX, Margins
 
 
@@ -56,3 +56,14 @@ def test_inner_part_is_that_of_the_whole_network(
     assert inner.shape == (2, 3, 64, 128)
     expected = whole[:, :, context.top : context.top + 64, context.left : context.left + 128]
     assert torch.allclose(inner, expected, atol=1e-5)
+
+
+def test_added_fine_blocks_change_nothing_at_first() -> None:
+    torch.manual_seed(2)
+    first = FiberNet(stem=8, widths=(8, 8)).eval()
+    grown = FiberNet(stem=8, widths=(8, 8), fine=2).eval()
+    begin_from(grown, first.state_dict())
+    picture = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(grown(picture), first(picture))
+    with pytest.raises(RuntimeError, match="stem"):
+        begin_from(FiberNet(stem=16, widths=(8, 8)), first.state_dict())

@@ -136,6 +136,34 @@ def test_color_fluorescence_needs_a_named_border(tmp_path: Path, planes: Any) ->
             PictureReader.of_slide(bright, 0.5, stain="if")
 
 
+def test_a_bright_field_stain_settles_what_is_dark(tmp_path: Path, planes: Any) -> None:
+    """A very dark slide; its color takes one range, like that of any other."""
+    path = write_color(tmp_path / "dark.tif", *planes // 4)
+    with open_slide(path, mpp=0.5) as slide:
+        with pytest.raises(ChannelError, match=r"--stain he\."):
+            border_channel(slide)
+        assert border_channel(slide, "he") is None
+        assert not is_fluorescent(slide, "he")
+        reader = PictureReader.of_slide(slide, 0.5, stain="he")
+        window = reader.read(0, 0, 160, 240)
+        assert not np.array_equal(window[..., 0], window[..., 2])
+    assert (reader.channel, reader.low) == (None, 0)
+    assert reader.high == pytest.approx(np.percentile(planes[2] // 4, 99.5), abs=1)
+
+
+def test_three_gray_channels_of_a_bright_field_stain_are_color(tmp_path: Path, planes: Any) -> None:
+    pixels = np.stack([np.kron(255 - plane, np.ones((8, 8))) for plane in planes])
+    path = tmp_path / "planar.tif"
+    tifffile.imwrite(path, pixels.astype(np.uint8), photometric="minisblack")
+    with open_slide(path, mpp=0.5) as slide:
+        assert (slide.is_rgb, slide.n_channels) == (False, 3)
+        assert border_channel(slide, "trichrome") is None
+        assert PictureReader.of_slide(slide, 0.5, stain="trichrome").read(0, 0, 9, 9).shape[2] == 3
+        for stain in ("auto", "if"):
+            with pytest.raises(ChannelError, match="has 3 channels"):
+                border_channel(slide, stain)
+
+
 def test_named_border_of_a_color_image_is_used_alone(tmp_path: Path, planes: Any) -> None:
     path = write_color(tmp_path / "merged.tif", *planes)
     with open_slide(path, mpp=0.5, channels={"border": 1}) as slide:
@@ -194,6 +222,7 @@ def test_named_border_and_merged_color_are_fluorescence(tmp_path: Path, planes: 
     path = write_color(tmp_path / "merged.tif", *planes)
     with open_slide(path, mpp=0.5, channels={"border": 1}) as slide:
         assert is_fluorescent(slide)
+        assert not is_fluorescent(slide, "he")
     path = write_color(tmp_path / "merged.tif", *(255 - planes))
     with open_slide(path, mpp=0.5) as slide:
         assert not is_fluorescent(slide)

@@ -7,6 +7,8 @@ from scipy import ndimage
 
 from biopsy_ai.errors import NoTissueError
 from biopsy_ai.slides import open_slide, tissue_mask
+from biopsy_ai.slides.tissue import has_dark_background, is_background_unclear, is_dark_background
+from biopsy_ai.synthesis import SectionParams, random_imaging, synthesize_section
 
 MPP = 2.0
 FIBER_PX = 25
@@ -25,10 +27,10 @@ def inside(shape, box):
     return mask
 
 
-def mask_of(tmp_path, image, **options):
+def mask_of(tmp_path, image, stain="auto", **options):
     tifffile.imwrite(tmp_path / "a.tif", image, **options)
     with open_slide(tmp_path / "a.tif", mpp=MPP) as slide:
-        tissue = tissue_mask(slide)
+        tissue = tissue_mask(slide, stain)
         assert tissue.mask.shape == slide.grid_shape(tissue.mpp)
         scale = [n / m for n, m in zip(slide.shape, tissue.mask.shape, strict=True)]
     index = [(np.arange(n) / s).astype(int) for n, s in zip(image.shape, scale, strict=False)]
@@ -105,6 +107,120 @@ def test_fluorescence(tmp_path, kind):
     assert not mask[~near].any()
 
 
+def test_the_stain_settles_how_tissue_is_found(tmp_path):
+    """What is the brightest on the slide is glass in bright field, and signal in fluorescence."""
+    box = inside((700, 600), BOX)
+    image = bright((0.4, 0.4, 0.4))[..., 1]
+    assert mask_of(tmp_path, image, "he")[BOX].all()
+    far = ~ndimage.binary_dilation(box, iterations=40)
+    assert not mask_of(tmp_path, image, "nadh")[far].any()
+    assert mask_of(tmp_path, image, "if")[far].all()
+    dark = (image // 8).astype(np.uint8)
+    color = np.stack([dark, dark + 3, dark], axis=2)
+    color[:15, :15] = 255  # what has the rest pass for a dark background
+    assert mask_of(tmp_path, color, photometric="rgb")[far].all()
+    mask = mask_of(tmp_path, color, "he", photometric="rgb")
+    assert mask[BOX].all()
+    assert not mask[far].any()
+
+
+def test_a_named_border_makes_a_gray_image_fluorescence(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", bright((0.4, 0.4, 0.4))[..., 1])
+    for channels, dark in (({}, False), ({"border": 0}, True)):
+        with open_slide(tmp_path / "a.tif", mpp=MPP, channels=channels) as slide:
+            assert has_dark_background(slide) == dark
+            assert (tissue_mask(slide).mask.mean() > 0.9) == dark
+
+
+def is_dark(image, white=255):
+    return is_dark_background(np.float32(image)[..., None], False, white)
+
+
+def written_as(image):
+    """The same gray image as other programs write it: value of white, and pixels."""
+    low, high = np.percentile(image, (0.1, 99.9))
+    return {
+        "8 bits": (255, image),
+        "12 bits of 16": (65535, image * 16),
+        "16 bits": (65535, image * 257),
+        "contrast stretched": (255, np.clip((image - low) / (high - low), 0, 1) * 255),
+        "floating point": (1, image / 255),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "normal_he",
+        "normal_atpase",
+        "acute_denervation_he",
+        "chronic_reinnervation_atpase",
+        "dystrophy_he",
+        "type2_atrophy_atpase",
+    ],
+)
+def test_gray_samples_are_bright_field(repository, name):
+    with open_slide(repository / "data" / "sample_slides" / f"{name}.tif") as slide:
+        color, mpp = slide.thumbnail(4.0)
+    assert mpp == 4.0
+    half = 125  # 500 µm
+    luma = color @ np.float32([0.299, 0.587, 0.114])
+    for gray in (luma, luma[:half, :half], luma[half:, half:], *np.moveaxis(color, 2, 0)):
+        for how, (white, pixels) in written_as(gray).items():
+            assert not is_dark(pixels, white), how
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_synthetic_border_channel_is_fluorescence(seed):
+    imaging = random_imaging(np.random.default_rng(seed), "if", severity=0.5)
+    params = SectionParams(imaging=imaging, stain="if", size_um=(250.0, 250.0), mpp=1.0)
+    image = synthesize_section(params, seed).image.astype(np.float32)
+    thumbnail = image[:248, :248].reshape(62, 4, 62, 4).mean((1, 3))
+    assert is_dark(thumbnail, 65535)
+    for how, (white, pixels) in written_as(thumbnail * 255 / thumbnail.max()).items():
+        assert is_dark(pixels, white), how
+    assert not is_dark(thumbnail.max() - thumbnail, 65535)
+
+
+def test_the_offset_of_a_camera_does_not_matter():
+    border = 900 * fibers(300, 250)
+    assert is_dark(border + 100, 65535)
+    assert is_dark(border + 600, 65535)
+
+
+def test_gray_saved_as_color_counts_as_gray(tmp_path):
+    border = (250 * fibers(300, 250)).astype(np.uint8)
+    for image, dark in ((border, True), (255 - border, False)):
+        tifffile.imwrite(tmp_path / "a.tif", np.stack([image] * 3, axis=2), photometric="rgb")
+        with open_slide(tmp_path / "a.tif", mpp=MPP) as slide:
+            assert has_dark_background(slide) == dark
+
+
+@pytest.mark.parametrize(
+    ("dark", "light", "share", "is_dark", "unclear"),
+    [
+        (10, 200, 0.10, True, False),
+        (20, 200, 0.25, True, True),
+        (50, 200, 0.25, False, True),
+        (10, 50, 0.25, True, True),  # nobody exposes bright field so little
+        (50, 200, 0.60, False, False),
+        (0, 0, 1.0, True, False),
+        (255, 255, 1.0, False, False),
+    ],
+)
+def test_doubt_is_known(tmp_path, dark, light, share, is_dark, unclear):
+    """Two brightnesses in known shares."""
+    image = np.full((200, 200), dark, np.uint8)
+    image[: round(200 * share)] = light
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    with open_slide(tmp_path / "a.tif", mpp=4.0) as slide:
+        assert (has_dark_background(slide), is_background_unclear(slide)) == (is_dark, unclear)
+    color = np.stack([image, image // 2, image // 3], axis=2)
+    tifffile.imwrite(tmp_path / "a.tif", color, photometric="rgb")
+    with open_slide(tmp_path / "a.tif", mpp=4.0) as slide:
+        assert is_background_unclear(slide) == (light == 0 and unclear)
+
+
 @pytest.mark.parametrize("kind", ["bright", "fluorescent"])
 @pytest.mark.parametrize("side_um", [500, 100])
 def test_area_is_without_the_margin(tmp_path, kind, side_um):
@@ -155,6 +271,28 @@ def test_real_fields_are_tissue_throughout(shared, file, mpp):
         pytest.skip("real images are not here")
     with open_slide(path, mpp=mpp) as slide:
         assert tissue_mask(slide).mask.mean() > 0.99
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_real_gray_he_is_bright_field(shared, number):
+    path = shared / f"he_weichenchu/img_0{number}.tif"
+    if not path.exists():
+        pytest.skip("real images are not here")
+    with open_slide(path, mpp=0.2773) as slide:
+        image, _ = slide.thumbnail(4.0)
+    for gray in (image @ np.float32([0.299, 0.587, 0.114]), *np.moveaxis(image, 2, 0)):
+        assert not is_dark(gray)
+
+
+@pytest.mark.parametrize("name", ["skm_hs_cw", "skm_rat_R7x10ta"])
+def test_real_single_channels_are_fluorescence(shared, name):
+    path = shared / f"if_fibersight/{name}.tif"
+    if not path.exists():
+        pytest.skip("real images are not here")
+    with open_slide(path) as slide:
+        image, _ = slide.thumbnail(4.0)
+    for channel in np.moveaxis(image, 2, 0):
+        assert is_dark(channel, 65535)
 
 
 @pytest.mark.parametrize("shade", [0.0, 0.03, 0.08])

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 import yaml
 
-from biopsy_ai.errors import ConfigError, OutlineReadError
+from biopsy_ai.errors import ConfigError, OutlineReadError, OutputError
 from biopsy_ai.segmentation import load_model
 from biopsy_ai.synthesis import SectionParams, TissueParams, synthesize_section
 from biopsy_ai.training import TrainConfig, bank, fingerprint, run
@@ -145,6 +145,14 @@ def test_another_model_in_the_same_work_folder_is_refused(train, training_list, 
         with pytest.raises(ConfigError, match=words):
             train("other", work=tmp_path / "work", **options)
     assert not (tmp_path / "other").exists()
+
+
+def test_unwritable_output_is_told_before_anything_is_rendered(train, tmp_path):
+    (tmp_path / "file").touch()
+    for out in ("file", "file/model"):
+        with pytest.raises(OutputError, match=r"file.*--out"):
+            train(out, work=tmp_path / "work")
+    assert not (tmp_path / "work").exists()
 
 
 def test_changed_labels_are_another_training(train, training_list, tmp_path):

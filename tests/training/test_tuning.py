@@ -54,6 +54,17 @@ def test_nothing_found_scores_zero(field: tuple[FiberMaps, NDArray[np.int32]]) -
     assert score.csa_bias == 0
 
 
+def test_fields_count_by_their_weight() -> None:
+    truth = draw_polygons((300, 300), seed=8)
+    right = fiber_maps(*perfect_maps(truth))
+    empty = fiber_maps(*np.zeros((3, 300, 300), np.float32))
+    both, truths = [right, empty], [truth, truth]
+    alike = score_thresholds(InstanceThresholds(), both, truths, [None, None])
+    first = score_thresholds(InstanceThresholds(), both, truths, [None, None], [3.0, 1.0])
+    assert alike.f1[0] == pytest.approx(2 / 3)
+    assert first.f1[0] == pytest.approx(6 / 7)
+
+
 def test_unknown_regions_do_not_count() -> None:
     truth = draw_polygons((300, 300), seed=8)
     maps = fiber_maps(*perfect_maps(truth))
