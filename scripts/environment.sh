@@ -33,7 +33,7 @@ to have made it. Rename or remove it, or install pip there, and run this again."
 # Sets $python to the interpreter of .venv, which is made if there is none.
 make_environment() {
     find_environment && return
-    remove_environment
+    [ ! -e .venv ] || remove_environment
     for base in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 python; do
         if "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "Making .venv with $("$base" --version)"
