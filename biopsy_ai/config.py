@@ -61,6 +61,21 @@ class MeasurementConfig(_Section):
     """Leave fibers cut by the image border out of size and shape statistics."""
     min_shape_diameter_px: Annotated[float, Field(ge=4)] = 20.0
     """Least equivalent diameter for a shape call, pixels (criteria: 20 px)."""
+    limits: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=dict)
+    """Numbers to use in place of those of ``biopsy_ai/measure/reference.yaml``, by name."""
+
+    @field_validator("limits")
+    @classmethod
+    def _known_limits(cls, limits: dict[str, float]) -> dict[str, float]:
+        if limits:
+            from biopsy_ai.measure.reference import check_limits
+
+            check_limits(limits)
+        return limits
+
+    def __hash__(self) -> int:
+        limits = frozenset(self.limits.items())
+        return hash((self.exclude_border_fibers, self.min_shape_diameter_px, limits))
 
 
 class AnalysisConfig(_Section):

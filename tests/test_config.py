@@ -32,6 +32,13 @@ def test_is_frozen() -> None:
         AnalysisConfig().stain = "he"  # type: ignore[misc]
 
 
+def test_measurement_config_is_hashable_whatever_its_limits() -> None:
+    config = MeasurementConfig(limits={"small_z": -2.5, "min_fibers": 60})
+    same = MeasurementConfig(limits={"min_fibers": 60, "small_z": -2.5})
+    assert config == same
+    assert hash(config) == hash(same) != hash(MeasurementConfig())
+
+
 @pytest.mark.parametrize("stain", STAINS)
 def test_every_stain_is_taken(stain: str) -> None:
     assert make_config(stain=stain).stain == stain
@@ -48,6 +55,9 @@ def test_every_stain_is_taken(stain: str) -> None:
         ({"segmentation": {"tile_px": 256}}, "segmentation.tile_px"),
         ({"segmentation": {"tile_px": 1000}}, "segmentation.tile_px.*multiple of 512"),
         ({"measurement": {"min_shape_diameter_px": "many"}}, "min_shape_diameter_px"),
+        ({"measurement": {"limits": {"small_y": -2}}}, "limits.*unknown: small_y; known:.*small_z"),
+        ({"measurement": {"limits": {"min_fibers": -1}}}, "limits.*min_fibers.*positive"),
+        ({"measurement": {"limits": {"small_z": float("nan")}}}, "limits.small_z.*finite"),
     ],
 )
 def test_bad_values_are_named(values: dict[str, object], words: str) -> None:
@@ -61,7 +71,7 @@ def test_saved_config_is_read_back(tmp_path: Path) -> None:
         stain="atpase:4.6",
         channels={"border": 3},
         sex="female",
-        measurement=MeasurementConfig(exclude_border_fibers=False),
+        measurement=MeasurementConfig(exclude_border_fibers=False, limits={"small_z": -2.5}),
     )
     save_config(config, tmp_path / "lab.yaml")
     assert load_config(tmp_path / "lab.yaml") == config

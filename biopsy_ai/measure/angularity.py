@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from biopsy_ai.measure.reference import value
+from biopsy_ai.measure.reference import DEFAULTS, Limits
 
 _MAD_TO_SD = 1.4826
 
@@ -31,18 +31,18 @@ class SizeCenter:
         """Distance from the center in standard deviations, on the log scale."""
         return (np.log(min_feret_um) - self.log_median) / self.log_sd
 
-    @property
-    def low_um(self) -> float:
-        """Min Feret at the z score below which a fiber counts as small, µm."""
-        return float(np.exp(self.log_median + value("small_z") * self.log_sd))
+    def at(self, z: float) -> float:
+        """Min Feret at a distance from the center in standard deviations, µm."""
+        return float(np.exp(self.log_median + z * self.log_sd))
 
 
-def size_center(min_feret_um: np.ndarray) -> SizeCenter | None:
+def size_center(min_feret_um: np.ndarray, limits: Limits = DEFAULTS) -> SizeCenter | None:
     """Find the center and spread of fiber size that a section's own fibers suggest.
 
     Parameters
     ----------
     min_feret_um : (n,) ndarray of float
+    limits : Limits, optional
 
     Returns
     -------
@@ -57,14 +57,14 @@ def size_center(min_feret_um: np.ndarray) -> SizeCenter | None:
     cannot serve as its own reference. [E: engineering rule]
     """
     logs = np.log(min_feret_um[min_feret_um > 0])
-    if len(logs) < value("size_normal_min_fibers"):
+    if len(logs) < limits["size_normal_min_fibers"]:
         return None
     median = float(np.median(logs))
     spread = _MAD_TO_SD * float(np.median(logs[logs >= median] - median))
     return SizeCenter(median, spread) if spread > 0 else None
 
 
-def angularity_scores(fibers: pd.DataFrame) -> np.ndarray:
+def angularity_scores(fibers: pd.DataFrame, limits: Limits = DEFAULTS) -> np.ndarray:
     """Score how angular each fiber is, from 0 to 1; fibers of normal size average 0.5.
 
     Parameters
@@ -72,6 +72,7 @@ def angularity_scores(fibers: pd.DataFrame) -> np.ndarray:
     fibers : DataFrame
         Columns ``min_feret_um``, ``circularity``, ``feret_aspect_ratio``, ``n_acute_angles``,
         ``solidity``, ``shape_assessable``, ``excluded``.
+    limits : Limits, optional
 
     Returns
     -------
@@ -90,12 +91,12 @@ def angularity_scores(fibers: pd.DataFrame) -> np.ndarray:
     scores = np.full(len(fibers), np.nan)
     judged = (fibers["shape_assessable"] & ~fibers["excluded"]).to_numpy(bool)
     size = fibers["min_feret_um"].to_numpy(float)
-    center = size_center(size[~fibers["excluded"].to_numpy(bool)])
+    center = size_center(size[~fibers["excluded"].to_numpy(bool)], limits)
     if center is None or not judged.any():
         return scores
     normal = judged.copy()
-    normal[judged] = np.abs(center.z(size[judged])) <= abs(value("small_z"))
-    if np.count_nonzero(normal) < value("size_normal_min_fibers"):
+    normal[judged] = np.abs(center.z(size[judged])) <= abs(limits["small_z"])
+    if np.count_nonzero(normal) < limits["size_normal_min_fibers"]:
         return scores
     signs = (
         -fibers["circularity"].to_numpy(float),

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from biopsy_ai.measure.reference import Reference, reference, value
+from biopsy_ai.measure.reference import DEFAULTS, Limits, Reference
 
 Sex = Literal["male", "female"]
 
@@ -31,12 +31,12 @@ def variability_coefficient(diameters_um: np.ndarray) -> float:
     return float(1000.0 * np.std(diameters_um, ddof=1) / np.mean(diameters_um))
 
 
-def size_limits(sex: Sex) -> tuple[Reference, Reference]:
+def size_limits(sex: Sex, limits: Limits = DEFAULTS) -> tuple[Reference, Reference]:
     """Lower and upper limit of normal lesser diameters of adults, µm."""
-    return reference(f"{sex}_low_um"), reference(f"{sex}_high_um")
+    return limits.reference(f"{sex}_low_um"), limits.reference(f"{sex}_high_um")
 
 
-def atrophy_factor(diameters_um: np.ndarray, low_um: float) -> float:
+def atrophy_factor(diameters_um: np.ndarray, low_um: float, limits: Limits = DEFAULTS) -> float:
     """Atrophy factor: fibers below the limit, weighted by how far they are below it.
 
     Parameters
@@ -45,6 +45,8 @@ def atrophy_factor(diameters_um: np.ndarray, low_um: float) -> float:
         Min Feret or lesser diameters.
     low_um : float
         Lower limit of normal, 40 µm for men and 30 µm for women.
+    limits : Limits, optional
+        For the width of a class.
 
     Returns
     -------
@@ -57,10 +59,12 @@ def atrophy_factor(diameters_um: np.ndarray, low_um: float) -> float:
     For men after Dubowitz & Brooke 1973: weights 1 for 30-40, 2 for 20-30, 3 for 10-20 and 4
     below 10 µm. For women the classes are moved down by 10 µm [D].
     """
-    return _weighted(low_um - np.asarray(diameters_um, dtype=float))
+    return _weighted(low_um - np.asarray(diameters_um, dtype=float), limits["class_step_um"])
 
 
-def hypertrophy_factor(diameters_um: np.ndarray, high_um: float) -> float:
+def hypertrophy_factor(
+    diameters_um: np.ndarray, high_um: float, limits: Limits = DEFAULTS
+) -> float:
     """Hypertrophy factor: fibers above the limit, weighted by how far they are above it.
 
     Parameters
@@ -69,6 +73,8 @@ def hypertrophy_factor(diameters_um: np.ndarray, high_um: float) -> float:
         Min Feret or lesser diameters.
     high_um : float
         Upper limit of normal, 80 µm for men and 70 µm for women.
+    limits : Limits, optional
+        For the width of a class.
 
     Returns
     -------
@@ -81,13 +87,13 @@ def hypertrophy_factor(diameters_um: np.ndarray, high_um: float) -> float:
     "Similarly derived" in Dubowitz & Brooke 1973; the weights of the upper classes are from
     memory [M].
     """
-    return _weighted(np.asarray(diameters_um, dtype=float) - high_um)
+    return _weighted(np.asarray(diameters_um, dtype=float) - high_um, limits["class_step_um"])
 
 
-def _weighted(beyond_um: np.ndarray) -> float:
+def _weighted(beyond_um: np.ndarray, step_um: float) -> float:
     if not len(beyond_um):
         return float("nan")
-    weights = np.clip(np.ceil(beyond_um / value("class_step_um")), 0, _HIGHEST_WEIGHT)
+    weights = np.clip(np.ceil(beyond_um / step_um), 0, _HIGHEST_WEIGHT)
     return float(1000.0 * weights.mean())
 
 
@@ -118,7 +124,9 @@ def share_of(count: int, total: int) -> dict[str, Any]:
     return {"n": count, "of": total, "share": share, "wilson_95": interval}
 
 
-def summarize_factors(diameters_um: np.ndarray, sex: Sex | None) -> dict[str, Any]:
+def summarize_factors(
+    diameters_um: np.ndarray, sex: Sex | None, limits: Limits = DEFAULTS
+) -> dict[str, Any]:
     """Atrophy and hypertrophy factor with their limits, or why there are none.
 
     Parameters
@@ -126,6 +134,7 @@ def summarize_factors(diameters_um: np.ndarray, sex: Sex | None) -> dict[str, An
     diameters_um : (n,) ndarray of float
         Min Feret of the fibers that enter the statistics.
     sex : {"male", "female"}, optional
+    limits : Limits, optional
 
     Returns
     -------
@@ -139,10 +148,10 @@ def summarize_factors(diameters_um: np.ndarray, sex: Sex | None) -> dict[str, An
         }
     if not len(diameters_um):
         return {"missing": "There are no fibers to take atrophy and hypertrophy factors from."}
-    low, high = size_limits(sex)
+    low, high = size_limits(sex, limits)
     total = len(diameters_um)
-    atrophy = atrophy_factor(diameters_um, low.value)
-    hypertrophy = hypertrophy_factor(diameters_um, high.value)
+    atrophy = atrophy_factor(diameters_um, low.value, limits)
+    hypertrophy = hypertrophy_factor(diameters_um, high.value, limits)
     factors: dict[str, Any] = {
         "sex": sex,
         "measured_on": "min_feret_um",
@@ -150,13 +159,13 @@ def summarize_factors(diameters_um: np.ndarray, sex: Sex | None) -> dict[str, An
         "high_limit_um": high.as_dict(),
         "atrophy_factor": {
             "value": atrophy,
-            "limit": reference("atrophy_factor_limit").as_dict(),
-            "above_limit": bool(atrophy > value("atrophy_factor_limit")),
+            "limit": limits.reference("atrophy_factor_limit").as_dict(),
+            "above_limit": bool(atrophy > limits["atrophy_factor_limit"]),
         },
         "hypertrophy_factor": {
             "value": hypertrophy,
-            "limit": reference("hypertrophy_factor_limit").as_dict(),
-            "above_limit": bool(hypertrophy > value("hypertrophy_factor_limit")),
+            "limit": limits.reference("hypertrophy_factor_limit").as_dict(),
+            "above_limit": bool(hypertrophy > limits["hypertrophy_factor_limit"]),
         },
         "below_low_limit": share_of(int(np.count_nonzero(diameters_um < low.value)), total),
         "above_high_limit": share_of(int(np.count_nonzero(diameters_um > high.value)), total),
@@ -164,7 +173,7 @@ def summarize_factors(diameters_um: np.ndarray, sex: Sex | None) -> dict[str, An
         "type at a time; these factors take all types together.",
     }
     if sex == "male":
-        factors["hypertrophy_factor"]["limit_type_2"] = reference(
+        factors["hypertrophy_factor"]["limit_type_2"] = limits.reference(
             "hypertrophy_factor_limit_male_type_2"
         ).as_dict()
     return factors

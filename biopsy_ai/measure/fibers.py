@@ -11,7 +11,7 @@ from biopsy_ai.measure.angularity import angularity_scores
 from biopsy_ai.measure.feret import measure_hull
 from biopsy_ai.measure.outline import subpixel_outline, trace_outline
 from biopsy_ai.measure.perimeter import crofton_perimeter
-from biopsy_ai.measure.reference import value
+from biopsy_ai.measure.reference import Limits
 from biopsy_ai.measure.shape import (
     CURVATURE_SAMPLES,
     curvature_measures,
@@ -23,10 +23,6 @@ from biopsy_ai.progress import Progress
 
 CUT_BY_BORDER = "cut by the image border"
 """Reason of exclusion of a fiber that reaches the edge of the image, or nearly."""
-
-BORDER_UM = 1.0
-"""A fiber that comes this close to the edge of the image counts as cut by it: outlines may stop a
-pixel short. [default]"""
 
 SIZE_COLUMNS = (
     "area_um2",
@@ -129,16 +125,18 @@ def measure_fibers(
     a fiber. Shape is called from an equivalent diameter of ``config.min_shape_diameter_px``
     (``shape_assessable``), in pixels of the labels or of the image, whichever are coarser: drawing
     on a finer grid adds no detail. Below 12 label pixels it is not measured at all, as the pixel
-    grid decides it. A fiber within `BORDER_UM` of the edge of the image touches the border.
+    grid decides it. A fiber within 1 µm of the edge of the image touches the border. These and all
+    other limits are defaults that ``config.limits`` replaces.
     """
     config = config or MeasurementConfig()
+    limits = Limits(config.limits)
     ids, boxes = _fibers_to_measure(labels, ids, boxes)
     total = len(ids)
     image_sides = np.broadcast_to(mpp if image_mpp is None else image_mpp, 2).astype(float)
     shapes_wanted = bool(image_sides.max() <= MPP_COARSE)
     height, width = int(labels.shape[0]), int(labels.shape[1])
     # Rows and columns at the edge in which a fiber touches the border.
-    near = [1 + int(BORDER_UM / side + 1e-6) for side in mpp]
+    near = [1 + int(limits["border_um"] / side + 1e-6) for side in mpp]
     measured = np.full((total, len(_MEASURED)), np.nan)
     curvature = np.full((total, 2), np.nan)
     touches_border = np.zeros(total, dtype=bool)
@@ -154,7 +152,7 @@ def measure_fibers(
             mask = np.equal(mask, ids[row]).view(np.uint8)
             if not mask.any():
                 raise ValueError(f"label {ids[row]} does not occur in its box {boxes[row]}")
-            values, outline, diameters[k] = _measure_one(mask, mpp, shapes_wanted)
+            values, outline, diameters[k] = _measure_one(mask, mpp, shapes_wanted, limits)
             measured[row, : len(values)] = values
             if outline is not None:
                 outlines[k] = outline
@@ -170,7 +168,7 @@ def measure_fibers(
         drawn = diameters > 0
         if drawn.any():
             curvature[members[drawn]] = np.stack(
-                curvature_measures(outlines[drawn], diameters[drawn]), axis=1
+                curvature_measures(outlines[drawn], diameters[drawn], limits), axis=1
             )
 
     fibers = pd.DataFrame(measured, columns=list(_MEASURED))
@@ -190,7 +188,7 @@ def measure_fibers(
     fibers["confidence"] = _column(confidence, total, np.nan, np.float32)
     fibers["excluded"] = touches_border & config.exclude_border_fibers
     fibers["exclusion_reason"] = np.where(fibers["excluded"], CUT_BY_BORDER, "")
-    fibers["angularity"] = angularity_scores(fibers)
+    fibers["angularity"] = angularity_scores(fibers, limits)
     if progress and total:
         progress("measure", total, total)
     return fibers[list(COLUMNS)]
@@ -223,7 +221,7 @@ def _fibers_to_measure(
 
 
 def _measure_one(
-    mask: np.ndarray, mpp: tuple[float, float], shapes_wanted: bool
+    mask: np.ndarray, mpp: tuple[float, float], shapes_wanted: bool, limits: Limits
 ) -> tuple[list[float], np.ndarray | None, float]:
     """Measure one fiber.
 
@@ -234,9 +232,9 @@ def _measure_one(
     pixel_area = mpp[0] * mpp[1]
     diameter_px = 2.0 * float(np.sqrt(size.area_px / np.pi))
     traced = trace_outline(mask)
-    outline = subpixel_outline(traced)
+    outline = subpixel_outline(traced, limits)
     outline = outline.real * mpp[0] + 1j * (outline.imag * mpp[1])
-    hull = measure_hull(outline)
+    hull = measure_hull(outline, pixel=float(np.sqrt(pixel_area)))
     perimeter = crofton_perimeter(traced.sides, mpp)
     values = [
         size.area_px * pixel_area,
@@ -253,10 +251,10 @@ def _measure_one(
         size.centroid_y,
         size.centroid_x,
     ]
-    if not shapes_wanted or diameter_px < value("min_diameter_px_values"):
+    if not shapes_wanted or diameter_px < limits["min_diameter_px_values"]:
         return values, None, 0.0
     filled = traced.area_px * pixel_area
-    shape = measure_shape(outline, hull, area=filled, perimeter=perimeter)
+    shape = measure_shape(outline, hull, area=filled, perimeter=perimeter, limits=limits)
     values += [
         shape.circularity,
         shape.solidity,

@@ -8,7 +8,7 @@ import numpy as np
 
 from biopsy_ai.measure.feret import Hull
 from biopsy_ai.measure.outline import interior_angles, simplify
-from biopsy_ai.measure.reference import value
+from biopsy_ai.measure.reference import DEFAULTS, Limits
 
 CURVATURE_SAMPLES = 128
 
@@ -34,7 +34,7 @@ class Shape:
     min_angle_deg : float
         Sharpest corner of the Douglas-Peucker polygon.
     n_acute_angles : int
-        Corners below 80°.
+        Corners below the limit, 80° unless the user sets another.
     """
 
     circularity: float
@@ -47,7 +47,9 @@ class Shape:
     n_acute_angles: int
 
 
-def measure_shape(outline: np.ndarray, hull: Hull, *, area: float, perimeter: float) -> Shape:
+def measure_shape(
+    outline: np.ndarray, hull: Hull, *, area: float, perimeter: float, limits: Limits = DEFAULTS
+) -> Shape:
     """Measure the shape of a fiber from its sub-pixel outline.
 
     Parameters
@@ -60,6 +62,7 @@ def measure_shape(outline: np.ndarray, hull: Hull, *, area: float, perimeter: fl
         Area that the outline encloses, same unit squared.
     perimeter : float
         Crofton perimeter, same unit.
+    limits : Limits, optional
 
     Returns
     -------
@@ -72,8 +75,7 @@ def measure_shape(outline: np.ndarray, hull: Hull, *, area: float, perimeter: fl
     would give more than 1, that of pixel corners 0.97 for a disc 20 px across.
     """
     triangle_area = _enclosing_triangle_area(hull)
-    tolerance = value("corner_tolerance") * 2.0 * np.sqrt(area / np.pi)
-    polygon = outline[simplify(outline, tolerance)]
+    polygon = simplify(outline, limits["corner_tolerance"] * 2.0 * np.sqrt(area / np.pi))
     angles = interior_angles(polygon) if len(polygon) >= 3 else np.zeros(1)
     return Shape(
         circularity=4.0 * np.pi * area / perimeter**2,
@@ -83,7 +85,7 @@ def measure_shape(outline: np.ndarray, hull: Hull, *, area: float, perimeter: fl
         roundness=4.0 * area / (np.pi * hull.max_feret**2),
         triangularity=min(area / triangle_area, 1.0) if triangle_area > 0 else float("nan"),
         min_angle_deg=float(angles.min()),
-        n_acute_angles=int(np.count_nonzero(angles < value("acute_angle_deg"))),
+        n_acute_angles=int(np.count_nonzero(angles < limits["acute_angle_deg"])),
     )
 
 
@@ -127,7 +129,7 @@ def resample_outline(outline: np.ndarray) -> np.ndarray:
 
 
 def curvature_measures(
-    outlines: np.ndarray, diameters: np.ndarray
+    outlines: np.ndarray, diameters: np.ndarray, limits: Limits = DEFAULTS
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sharpness of the sharpest corner, and share of the outline that is concave.
 
@@ -141,13 +143,14 @@ def curvature_measures(
         From `resample_outline`.
     diameters : (n,) ndarray of float
         Equivalent diameters in the unit of the outlines.
+    limits : Limits, optional
 
     Returns
     -------
     max_curvature, concave_fraction : (n,) ndarray of float
     """
     samples = outlines.shape[1]
-    sigma = value("curvature_smoothing")
+    sigma = limits["curvature_smoothing"]
     frequency = 2j * np.pi * np.fft.fftfreq(samples)
     smoothing = np.exp(-0.5 * (np.abs(frequency) * sigma * samples) ** 2)
     spectrum = np.fft.fft(outlines, axis=1) * smoothing
@@ -158,4 +161,4 @@ def curvature_measures(
     turning = np.sum(curvature * np.abs(first), axis=1, keepdims=True)
     shrinking = np.exp(-0.5 * (2 * np.pi * sigma) ** 2)
     relative = curvature * np.sign(turning) * (diameters[:, None] / 2) * shrinking
-    return relative.max(axis=1), np.mean(relative < value("concave_curvature"), axis=1)
+    return relative.max(axis=1), np.mean(relative < limits["concave_curvature"], axis=1)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from biopsy_ai.config import MeasurementConfig
 from biopsy_ai.measure.brooke_engel import Sex, summarize_factors, variability_coefficient
-from biopsy_ai.measure.reference import reference, value
+from biopsy_ai.measure.reference import DEFAULTS, Limits
 from biopsy_ai.measure.small_fibers import summarize_obliquity, summarize_small_fibers
 
 SIZE_QUANTITIES = ("area_um2", "min_feret_um", "lesser_diameter_um", "equivalent_diameter_um")
@@ -23,6 +24,7 @@ def summarize_fibers(
     field_area_um2: float | None,
     tissue_area_um2: float | None = None,
     sex: Sex | None = None,
+    config: MeasurementConfig | None = None,
 ) -> dict[str, Any]:
     """Summarize the fiber table of one section.
 
@@ -39,6 +41,8 @@ def summarize_fibers(
         Area of tissue in it, if known. Densities are per tissue area then, else per field.
     sex : {"male", "female"}, optional
         Decides the limits of normal fiber size.
+    config : MeasurementConfig, optional
+        For its limits.
 
     Returns
     -------
@@ -52,13 +56,15 @@ def summarize_fibers(
     """
     if sex not in ("male", "female", None):
         raise ValueError(f"sex is 'male', 'female' or None, not {sex!r}")
+    limits = DEFAULTS if config is None else Limits(config.limits)
     measured = fibers[~fibers["excluded"].astype(bool)]
     assessable = measured[measured["shape_assessable"].astype(bool)]
     diameters = measured["min_feret_um"].to_numpy(float)
     excluded = fibers.loc[fibers["excluded"].astype(bool), "exclusion_reason"].value_counts()
     quantities = {name: describe(measured[name].to_numpy(float)) for name in SIZE_QUANTITIES}
     quantities |= {name: describe(assessable[name].to_numpy(float)) for name in SHAPE_QUANTITIES}
-    obliquity = summarize_obliquity(measured)
+    obliquity = summarize_obliquity(measured, limits)
+    oblique = bool(obliquity and obliquity["oblique"])
     return {
         "n_fibers": len(fibers),
         "n_measured": len(measured),
@@ -67,16 +73,16 @@ def summarize_fibers(
         **_density(fibers, field_area_um2, tissue_area_um2),
         "quantities": quantities,
         "sd_of_circularity": quantities["circularity"]["sd"],
-        "variability_coefficient": _variability(diameters),
-        "atrophy_hypertrophy": summarize_factors(diameters, sex),
-        "small_fibers": summarize_small_fibers(measured, sex),
+        "variability_coefficient": _variability(diameters, limits),
+        "atrophy_hypertrophy": summarize_factors(diameters, sex, limits),
+        "small_fibers": summarize_small_fibers(measured, sex, limits),
         "obliquity": obliquity,
         "histograms": {
             "min_feret_um_5": histogram(diameters, 5.0),
             "min_feret_um_10": histogram(diameters, 10.0),
             "area_um2_500": histogram(measured["area_um2"].to_numpy(float), 500.0),
         },
-        "notes": _notes(len(measured), len(assessable), bool(obliquity and obliquity["oblique"])),
+        "notes": _notes(len(measured), len(assessable), oblique, limits),
     }
 
 
@@ -169,8 +175,8 @@ def _density(
     }
 
 
-def _variability(diameters: np.ndarray) -> dict[str, Any]:
-    limit = reference("variability_coefficient_normal")
+def _variability(diameters: np.ndarray, limits: Limits) -> dict[str, Any]:
+    limit = limits.reference("variability_coefficient_normal")
     coefficient = variability_coefficient(diameters)
     if not np.isfinite(coefficient):
         return {"value": None, "normal_below": limit.as_dict(), "normal": None}
@@ -182,8 +188,8 @@ def _variability(diameters: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _notes(n_measured: int, n_assessable: int, oblique: bool) -> list[str]:
-    floor, recommended = int(value("min_fibers")), int(value("recommended_fibers"))
+def _notes(n_measured: int, n_assessable: int, oblique: bool, limits: Limits) -> list[str]:
+    floor, recommended = int(limits["min_fibers"]), int(limits["recommended_fibers"])
     notes = []
     if n_measured < floor:
         notes.append(

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from biopsy_ai.measure.angularity import angularity_scores, midranks, size_center
+from biopsy_ai.measure.reference import Limits
 
 
 def table(n: int = 200, seed: int = 0) -> pd.DataFrame:
@@ -35,8 +36,8 @@ def test_center_ignores_a_tail_of_atrophic_fibers() -> None:
     assert center is not None
     assert np.exp(center.log_median) == pytest.approx(53, abs=2)
     assert center.log_sd == pytest.approx(0.16, abs=0.03)
-    assert 35 < center.low_um < 45
-    assert center.z(np.array([center.low_um])) == pytest.approx(-2)
+    assert 35 < center.at(-2) < 45
+    assert center.z(np.array([center.at(-2)])) == pytest.approx(-2)
 
 
 @pytest.mark.parametrize("sizes", [np.full(50, 40.0), np.arange(1.0, 6.0), np.empty(0)])
@@ -73,4 +74,5 @@ def test_fibers_that_cannot_be_judged_have_no_score() -> None:
 
 def test_too_few_fibers_have_no_score() -> None:
     assert np.isnan(angularity_scores(table(10))).all()
+    assert np.isfinite(angularity_scores(table(10), Limits({"size_normal_min_fibers": 5}))).all()
     assert len(angularity_scores(table(10)[:0])) == 0

@@ -115,6 +115,24 @@ def test_outlines_that_stop_short_of_the_border_touch_it(
     assert measure_fibers(labels.T, mpp[::-1])["touches_border"].tolist() == touching
 
 
+def test_limits_of_the_user_decide(section: np.ndarray) -> None:
+    def measure(**limits: float) -> pd.DataFrame:
+        config = MeasurementConfig(limits=limits)
+        return measure_fibers(section, (0.5, 0.5), config=config).set_index("label")
+
+    usual = measure()
+    assert usual["touches_border"].tolist() == [False, False, False, True]
+    assert measure(border_um=6.0)["touches_border"].tolist() == [True, False, False, True]
+    assert measure(min_diameter_px_values=70.0)["circularity"].notna().sum() == 1
+    assert measure(acute_angle_deg=95.0).loc[5, "n_acute_angles"] == 4
+    assert measure(curvature_smoothing=0.02).loc[9, "max_curvature"] > (
+        1.5 * usual.loc[9, "max_curvature"]
+    )
+    assert measure(size_normal_min_fibers=1.0)["angularity"].notna().any()
+    unsmoothed = measure(outline_smoothing_px=0.1)
+    assert unsmoothed.loc[5, "max_feret_um"] < usual.loc[5, "max_feret_um"]
+
+
 def test_a_loose_box_at_the_border_does_not_touch() -> None:
     labels = np.zeros((40, 40), dtype=np.int32)
     labels[10:30, 10:30] = 1

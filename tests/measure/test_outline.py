@@ -78,7 +78,7 @@ def test_corners_of_a_square_are_restored(draw, angle: float) -> None:
     square = draw.scaled("square", min_feret=30)
     mask = draw.mask(square, angle=angle, shift=0.3 + 0.2j)
     outline = subpixel_outline(trace_outline(mask))
-    corners = outline[simplify(outline, 2.0)]
+    corners = simplify(outline, 2.0)
     assert len(corners) == 4
     assert np.abs(np.diff(corners, append=corners[0])) == pytest.approx(30, abs=0.7)
     assert interior_angles(corners) == pytest.approx(90, abs=2)
@@ -104,7 +104,7 @@ def test_interior_angles_in_both_senses_of_rotation() -> None:
 def test_simplify_keeps_the_corners_of_a_dense_square() -> None:
     side = np.arange(10)
     square = np.concatenate([side, 10 + 1j * side, 10 - side + 10j, 1j * (10 - side)])
-    assert simplify(square, 0.5).tolist() == [0, 10, 20, 30]
+    assert set(simplify(square, 0.5)) == {0, 10, 10 + 10j, 10j}
 
 
 @pytest.mark.parametrize("height", [1, 2, 3, 6])

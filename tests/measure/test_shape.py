@@ -16,7 +16,7 @@ def measured(draw, name: str, diameter: float, n: int = 12) -> dict[str, float]:
         outline = subpixel_outline(traced)
         shape = measure_shape(
             outline,
-            measure_hull(outline),
+            measure_hull(outline, pixel=1.0),
             area=traced.area_px,
             perimeter=crofton_perimeter(traced.sides),
         )

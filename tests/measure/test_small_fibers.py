@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from biopsy_ai.measure.reference import Limits
 from biopsy_ai.measure.small_fibers import (
     angular_signs,
     summarize_obliquity,
@@ -42,7 +43,7 @@ def test_signs_are_counted(fibers: pd.DataFrame) -> None:
     assert angular_signs(fibers)[:5].tolist() == [3, 0, 0, 0, 3]
 
 
-@pytest.mark.parametrize("sex", ["male", None])
+@pytest.mark.parametrize("sex", ["male", "female", None])
 def test_small_fibers_are_sorted(fibers: pd.DataFrame, sex) -> None:
     summary = summarize_small_fibers(fibers, sex)
     assert summary["angular_labels"] == [1]
@@ -52,9 +53,42 @@ def test_small_fibers_are_sorted(fibers: pd.DataFrame, sex) -> None:
         summary[kind]["n"] for kind in ("angular", "round", "neither", "not_assessable")
     )
     limit = summary["size_limit_um"]
-    assert limit["origin"] == ("sex" if sex else "section")
-    assert limit["value"] == 40 if sex else 40 < limit["value"] < 55
+    assert limit["origin"] == "section"
+    assert 40 < limit["value"] < 55
     assert limit["source"]
+    assert [limit["origin"] for limit in summary["size_limits_um"]] == ["sex", "section"][not sex :]
+
+
+def test_small_is_either_below_the_limit_of_the_sex_or_far_from_the_center(
+    fibers: pd.DataFrame,
+) -> None:
+    own = summarize_small_fibers(fibers, None)
+    male = summarize_small_fibers(fibers, "male")
+    assert own["size_limit_um"]["value"] > 40
+    assert male["small"] == own["small"], "knowing the sex makes no small fiber normal"
+    fibers["min_feret_um"] *= 0.7
+    smaller = summarize_small_fibers(fibers, "male")
+    assert smaller["size_limit_um"]["origin"] == "sex"
+    assert smaller["size_limit_um"]["value"] == 40
+    assert smaller["small"]["n"] == (fibers["min_feret_um"] < 40).sum()
+    assert smaller["small"]["n"] > summarize_small_fibers(fibers, None)["small"]["n"]
+
+
+def test_with_sex_and_few_fibers_the_limit_of_the_sex_stands(fibers: pd.DataFrame) -> None:
+    few = summarize_small_fibers(fibers[:10], "male")
+    assert few["size_limit_um"] == few["size_limits_um"][0]
+    assert few["size_limit_um"]["value"] == 40
+
+
+def test_limits_of_the_user(fibers: pd.DataFrame) -> None:
+    limits = Limits({"angular_signs_needed": 4, "female_low_um": 35, "small_z": -50})
+    summary = summarize_small_fibers(fibers, "female", limits)
+    assert summary["angular_labels"] == []
+    assert summary["limits"]["angular_signs_needed"]["mark"] == "user"
+    assert summary["size_limit_um"]["value"] == 35
+    assert summary["size_limit_um"]["mark"] == "user"
+    assert "50 robust" in summary["size_limits_um"][1]["source"]
+    assert angular_signs(fibers, Limits({"angular_circularity_below": 0.5}))[0] == 2
 
 
 def test_without_sex_and_with_few_fibers_there_is_no_limit(fibers: pd.DataFrame) -> None:

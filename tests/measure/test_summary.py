@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from biopsy_ai.config import MeasurementConfig
 from biopsy_ai.measure import measure_fibers, summarize_fibers
 from biopsy_ai.measure.summary import describe, histogram
 
@@ -81,10 +82,39 @@ def test_sex_decides_the_limits(fibers: pd.DataFrame) -> None:
     assert without["small_fibers"]["size_limit_um"]["origin"] == "section"
     male = summarize_fibers(fibers, field_area_um2=FIELD_UM2, sex="male")
     assert male["atrophy_hypertrophy"]["low_limit_um"]["value"] == 40
-    assert male["small_fibers"]["size_limit_um"]["value"] == 40
+    limits = {limit["origin"]: limit["value"] for limit in male["small_fibers"]["size_limits_um"]}
+    assert limits["sex"] == 40
+    assert male["small_fibers"]["size_limit_um"]["value"] == max(limits.values())
     assert finite(male)
     with pytest.raises(ValueError, match="sex"):
         summarize_fibers(fibers, field_area_um2=FIELD_UM2, sex="f")  # type: ignore[arg-type]
+
+
+def test_limits_of_the_user_decide_and_are_reported_as_theirs(fibers: pd.DataFrame) -> None:
+    chosen = {
+        "male_high_um": 58.0,
+        "atrophy_factor_limit": 1e-6,
+        "variability_coefficient_normal": 20.0,
+        "oblique_aspect_above": 1.0,
+        "min_fibers": 140.0,
+        "class_step_um": 1.0,
+    }
+    usual = summarize_fibers(fibers, field_area_um2=FIELD_UM2, sex="male")
+    config = MeasurementConfig(limits=chosen)
+    summary = summarize_fibers(fibers, field_area_um2=FIELD_UM2, sex="male", config=config)
+    assert finite(summary)
+    factors, usual_factors = summary["atrophy_hypertrophy"], usual["atrophy_hypertrophy"]
+    assert factors["high_limit_um"]["value"] == 58
+    assert factors["high_limit_um"]["mark"] == "user"
+    assert "80" in factors["high_limit_um"]["source"]
+    assert factors["above_high_limit"]["n"] > usual_factors["above_high_limit"]["n"]
+    assert factors["hypertrophy_factor"]["value"] > usual_factors["hypertrophy_factor"]["value"]
+    assert factors["low_limit_um"] == usual_factors["low_limit_um"]
+    assert factors["atrophy_factor"]["limit"]["value"] == 1e-6
+    assert usual["variability_coefficient"]["normal"]
+    assert not summary["variability_coefficient"]["normal"]
+    assert summary["obliquity"]["limits"]["oblique_aspect_above"]["value"] == 1.0
+    assert any("below 140" in note for note in summary["notes"])
 
 
 @pytest.mark.parametrize("sex", ["female", None])
