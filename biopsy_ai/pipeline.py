@@ -246,6 +246,7 @@ def _analyze(
             else None,
             tissue_area_um2=tissue_area_um2,
             sex=config.sex,
+            config=config.measurement,
         )
 
     mpp = segmentation.mpp if slide is None else slide.mpp

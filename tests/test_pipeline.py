@@ -51,6 +51,13 @@ def test_summary(analysis: Analysis, section: DrawnSection) -> None:
     assert image["illumination"] == "bright_field"
 
 
+def test_limits_of_the_user_reach_the_summary(section: DrawnSection, fake_network: None) -> None:
+    config = AnalysisConfig(sex="male", measurement={"limits": {"male_low_um": 35.0}})
+    summary = analyze(section.image, config).summary
+    small = summary["fibers"]["small_fibers"]["size_limits_um"][0]
+    assert (small["value"], small["mark"], small["origin"]) == (35.0, "user", "sex")
+
+
 def test_provenance(analysis: Analysis, section: DrawnSection) -> None:
     made_by = analysis.summary["provenance"]
     assert made_by["biopsy_ai_version"] == biopsy_ai.__version__
