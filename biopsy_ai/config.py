@@ -60,7 +60,7 @@ class MeasurementConfig(_Section):
     exclude_border_fibers: bool = True
     """Leave fibers cut by the image border out of size and shape statistics."""
     min_shape_diameter_px: Annotated[float, Field(ge=4)] = 20.0
-    """Least equivalent diameter for a shape call, pixels (criteria: 20 px)."""
+    """Least equivalent diameter for a shape call, pixels. [default]"""
     limits: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=dict)
     """Numbers to use in place of those of ``biopsy_ai/measure/reference.yaml``, by name."""
 

@@ -255,8 +255,8 @@ class _TuningField:
 def _weights(fields: Sequence[_TuningField]) -> list[float]:
     """Let the real fibers, which are few, count as much in all as the synthetic ones."""
     real, drawn = (
-        sum(len(np.unique(f.labels)) - 1 for f in fields if f.real == kind)
-        for kind in (True, False)
+        sum(len(np.unique(f.labels)) - 1 for f in fields if f.real == is_real)
+        for is_real in (True, False)
     )
     return [drawn / real if f.real and real and drawn else 1.0 for f in fields]
 
