@@ -5,15 +5,17 @@ holds. The network is the shipped model; the baseline is the classical watershed
 ``benchmarks/classical.py``. Where published labels include the membrane, a second row judges by
 labels that are drawn back to its inner edge, which is what the model outlines. Where they lack
 fibers that were seen by eye (``benchmarks/missing_fibers.yaml``), a second row counts what is found
-there neither way. With ``--synthetic`` unseen synthetic sections of every preset and stain are
-judged instead.
+there neither way. Then come nuclei, and fat: of images with published nuclei and classes of fibers,
+and of the tiles of ``benchmarks/tiles.yaml``; ``--parts`` chooses. With ``--synthetic`` unseen
+synthetic sections of every preset and stain are judged instead, fibers only: the rest is judged by
+``benchmarks/surroundings.py``.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,8 @@ HEADER = (
     "found < 150 µm²",
 )
 
+PARTS = ("fibers", "nuclei", "fat")
+
 PUBLISHED, CONVERTED = " (published labels)", " (labels without the membrane)"
 COMPLETED = " (fibers that the labels lack left out)"
 
@@ -56,6 +60,19 @@ INTRODUCTIONS = {
     "train": "## Training images\n\nThe network was trained on these images.",
 }
 
+NUCLEI = """## Nuclei
+
+Fibers with a nucleus inside against their published class, of the fibers that have one and are
+matched at IoU 0.5; development images first, then those trained on."""
+
+TILES = """## Nuclei of tiles that no model saw
+
+Matched at IoU 0.5. The pixel size is not published: estimated from the labelled nuclei."""
+
+FAT = """## Fat
+
+Share of each tile in each class. Tiles that are fat hold vessels and septa too."""
+
 
 def main() -> None:
     """Parse, run, print."""
@@ -64,6 +81,9 @@ def main() -> None:
     parser.add_argument("--model", default="muscle", help="bundled model or model folder")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--methods", default="network,classical", help="which of the two to run")
+    parser.add_argument(
+        "--parts", default=",".join(PARTS), help="comma-separated; nuclei, fat: network only"
+    )
     parser.add_argument("--training", action="store_true", help="training images too, apart")
     parser.add_argument("--border", choices=["keep", "ignore"], default="keep")
     parser.add_argument("--pictures", type=Path, help="write pictures of all disagreements here")
@@ -81,6 +101,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is None and not options.synthetic:
         parser.error("--data FOLDER is needed, the folder of real images (or --synthetic)")
+    parts = options.parts.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"--parts: {', '.join(sorted(unknown))}; choose among {', '.join(PARTS)}")
     methods = _methods(options.methods.split(","), options.model, options.device)
     if options.synthetic:
         from synthetic import report
@@ -100,10 +123,29 @@ def main() -> None:
         return
     sections = labeled_sections(options.data)
     uses = ("development", "train") if options.training else ("development",)
-    for use in uses:
+    for use in uses if "fibers" in parts else ():
         chosen = [section for section in sections if section.use == use]
         print(f"\n{INTRODUCTIONS[use]}\n")
         print(table(chosen, methods, options.border, options.pictures))
+    if "network" in methods:
+        for introduction, text in surroundings(options, sections, parts):
+            print(f"\n{introduction}\n\n{text}", flush=True)
+
+
+def surroundings(
+    options: argparse.Namespace, sections: Sequence[Section], parts: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Judge nuclei and fat with the network: introductions and tables."""
+    from fat import fat_table
+    from nuclei import central_table, tile_table
+    from readings import analysis_reader, network_reader
+
+    if "nuclei" in parts:
+        ordered = sorted(sections, key=lambda section: section.use)
+        yield NUCLEI, central_table(ordered, analysis_reader(options.model, options.device))
+        yield TILES, tile_table(options.data, network_reader(options.model, options.device))
+    if "fat" in parts:
+        yield FAT, fat_table(options.data, network_reader(options.model, options.device))
 
 
 def table(

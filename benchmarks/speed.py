@@ -2,6 +2,7 @@
 
 ``python benchmarks/speed.py`` draws a 1.5 mm field and sections of 0.1, 0.4 and 1.6 cm² in a
 temporary folder, and analyzes each in a process of its own. ``--cases field,1.0`` chooses others.
+``--compare FILE`` sets the speed against what an earlier run printed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from typing import Any
 FIELD_UM = 1500.0
 RESULT = "result.json"
 
+SPEED_GOAL = 0.8
+"""Least speed against an earlier version."""
+
 
 def main() -> None:
     """Parse; draw the sections; run each case in a fresh process; print."""
@@ -34,6 +38,7 @@ def main() -> None:
     parser.add_argument("--block-um", type=float, default=2048.0, help="side of the drawn block")
     parser.add_argument("--forward-tiles", type=int, default=8, help="tiles timed, then scaled up")
     parser.add_argument("--folder", type=Path, help="keep sections and results here")
+    parser.add_argument("--compare", type=Path, help="file with what an earlier run printed")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one is not None:
@@ -49,6 +54,7 @@ def main() -> None:
 
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Measure every case and print the tables."""
+    earlier = None if options.compare is None else options.compare.read_text(encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)
     block = None
     results = []
@@ -73,10 +79,15 @@ def run(options: argparse.Namespace, folder: Path) -> None:
         subprocess.run([sys.executable, __file__, *map(str, arguments)], check=True)
         results.append(json.loads((out / RESULT).read_text(encoding="utf-8")) | {"case": case})
         print(f"{case}: {results[-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
-    print(f"{os.cpu_count()} cores; {results[0]['threads']} threads; {results[0]['device']}\n")
+    machine = f"{os.cpu_count()} cores; {results[0]['threads']} threads; {results[0]['device']}"
+    print(f"{machine}\n")
     print(_table(results))
     print()
     print(_stage_table(results))
+    if earlier is not None:
+        if machine not in earlier:
+            print(f"\nThe earlier run was not made with {machine}: the speeds do not compare.")
+        print(f"\n{compare(_table(results), earlier)}")
 
 
 def measure(path: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -140,6 +151,7 @@ def count_seconds() -> dict[str, float]:
     watch(picture.PictureReader, "read", "read")
     watch(maps.MapNetwork, "predict", "network")
     watch(predict, "window_fibers", "draw")
+    watch(predict, "window_nuclei", "draw nuclei")
     return busy
 
 
@@ -178,7 +190,7 @@ def forward_seconds(model: Any, analysis: Any, n_timed: int) -> tuple[float, flo
         noise = torch.rand(1, 3, *tile.input_shape).to(device.name, device.dtype)
         noise = noise.contiguous(memory_format=torch.channels_last)
         # Reading a number waits for an asynchronous device.
-        network(noise, context)[..., 0, 0].sum().item()
+        network(noise, context).fibers[..., 0, 0].sum().item()
 
     spent = [0.0, 0.0]
     with torch.inference_mode():
@@ -238,6 +250,27 @@ def _table(results: list[dict[str, Any]]) -> str:
             )
         )
     return markdown(header, rows)
+
+
+def compare(now: str, earlier: str) -> str:
+    """Markdown table: speed of each section in percent of that of an earlier run.
+
+    Parameters
+    ----------
+    now, earlier
+        Texts with the table of speed.
+    """
+    from tables import markdown, read_table, share
+
+    before = {row["section"]: float(row["s per mm²"]) for row in read_table(earlier)}
+    rows = []
+    for row in read_table(now):
+        if row["section"] in before:
+            then, took = before[row["section"]], float(row["s per mm²"])
+            met = "met" if then / took >= SPEED_GOAL else "not met"
+            rows.append((row["section"], f"{then:.2f}", f"{took:.2f}", share(then / took, 0), met))
+    goal = f"≥ {share(SPEED_GOAL, 0)}"
+    return markdown(("section", "s per mm² before", "now", "speed of before", goal), rows)
 
 
 def _stage_table(results: list[dict[str, Any]]) -> str:

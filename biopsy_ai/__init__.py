@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from biopsy_ai.analysis import Analysis
     from biopsy_ai.cohort import analyze_many
     from biopsy_ai.config import AnalysisConfig, load_config
     from biopsy_ai.errors import BiopsyError
     from biopsy_ai.evaluation import evaluate_fibers
     from biopsy_ai.measure import measure_fibers
-    from biopsy_ai.pipeline import Analysis, analyze
+    from biopsy_ai.pipeline import analyze
     from biopsy_ai.resources import list_models, sample_slides
     from biopsy_ai.segmentation import load_model, read_outlines, segment_fibers
     from biopsy_ai.slides import open_slide
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Analysis": "pipeline",
+    "Analysis": "analysis",
     "AnalysisConfig": "config",
     "BiopsyError": "errors",
     "analyze": "pipeline",

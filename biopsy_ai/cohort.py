@@ -23,7 +23,8 @@ from biopsy_ai.errors import (
 )
 from biopsy_ai.formats import output_folder, write_csv
 from biopsy_ai.formats.tables import printable
-from biopsy_ai.pipeline import analyze, open_hashed, outlines_name
+from biopsy_ai.opening import open_hashed, outlines_name
+from biopsy_ai.pipeline import analyze, model_in_use
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import identity
 from biopsy_ai.report.save import SUMMARY_FILE, is_complete
@@ -147,7 +148,7 @@ def analyze_many(
     if fibers is None and not paths:
         raise ConfigError("nothing to analyze: give slides or a file with fiber outlines")
     output_folder(out)
-    if fibers is None and model is None:
+    if paths and model is None:
         from biopsy_ai.segmentation import load_model
 
         model = load_model(config.model)
@@ -274,7 +275,9 @@ class _Run:
             self.config,
             image_sha256=None if slide is None else slide.sha256(),
             outlines_sha256=None if self.fibers is None else _hash_outlines(self.fibers),
-            model=self.model,
+            model=None
+            if slide is None
+            else model_in_use(self.model, outlined=self.fibers is not None),
         )
 
     def _folder(self, name: str, source: Path, decisive: dict[str, Any]) -> Path:
@@ -384,6 +387,20 @@ def _statistics(summary: dict[str, Any]) -> dict[str, Any]:
     row["variability_coefficient"] = (fibers.get("variability_coefficient") or {}).get("value")
     for name in ("atrophy_factor", "hypertrophy_factor"):
         row[name] = (factors.get(name) or {}).get("value")
+    tissue, nuclei, quality = (summary.get(part) or {} for part in ("tissue", "nuclei", "quality"))
+    for name in ("fiber", "endomysium", "perimysium", "connective", "fat"):
+        row[f"{name}_percent"] = tissue.get(f"{name}_percent")
+    row["mean_endomysial_width_um"] = tissue.get("mean_endomysial_width_um")
+    row["collagen_percent"] = (tissue.get("collagen") or {}).get("collagen_percent")
+    row["internal_fiber_percent"] = nuclei.get("internal_fiber_percent")
+    row["centralization_index"] = (nuclei.get("centralization") or {}).get("index")
+    row["interstitial_nuclei_per_mm2"] = (nuclei.get("interstitial") or {}).get("per_mm2_tissue")
+    for flag, found in (summary.get("condition") or {}).items():
+        row[f"{flag}_fiber_percent"] = found.get("percent")
+    row["n_fascicles"] = (summary.get("fascicles") or {}).get("n")
+    row["stain"] = image.get("stain")
+    row["recognised_stain"] = quality.get("stain")
+    row["excluded_tissue_percent"] = quality.get("excluded_percent")
     mpp = image.get("mpp") or summary.get("outlines_mpp") or [None, None]
     row["mpp_y"], row["mpp_x"] = mpp
     row["warnings"] = " ".join(summary.get("warnings") or [])

@@ -89,11 +89,12 @@ class AnalysisConfig(_Section):
         One of `STAINS`; recorded with the result. ``if`` has the slide read as fluorescence, any
         other name as bright field: the thresholds of the outlines and how tissue is found depend
         on that. Stains by enzymes (``atpase``, ``nadh``, ``sdh``, ``cox``) have thresholds of
-        their own. ``auto`` tells fluorescence from bright field by the image and does not name
-        the stain.
+        their own. Nuclei are assessed in stains that show them, and collagen in trichrome and
+        picrosirius red. ``auto`` tells fluorescence from bright field by the image, and names the
+        stain by its colors where they are clear.
     channels
         Channel number by name, for immunofluorescence. ``border`` names the channel that shows
-        the fiber border.
+        the fiber border, ``nuclei`` the one that shows the nuclei.
     model
         Name of a bundled model, or the path of a model folder.
     device

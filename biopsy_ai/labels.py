@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,12 +33,109 @@ class WritableLabelArray(LabelArray, Protocol):
     def __setitem__(self, key: Any, value: Any, /) -> None: ...
 
 
+@dataclass(frozen=True, eq=False)
+class GridView:
+    """A label image as seen on another grid that begins at the same top left corner.
+
+    Each pixel shows the pixel of the source under its center, so that labels are never mixed.
+    Sliced like the source, of which only what a slice needs is read.
+
+    Attributes
+    ----------
+    source
+        (H, W) label image.
+    shape
+        Rows and columns of the view.
+    scale
+        Source pixels per pixel of the view (y, x): above 1 the view is coarser.
+    """
+
+    source: LabelArray
+    shape: tuple[int, int]
+    scale: tuple[float, float]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(getattr(self.source, "dtype", np.int64))
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> np.ndarray:
+        at = [self._under(part, axis) for axis, part in enumerate(key)]
+        if not all(len(indices) for indices in at):
+            return np.empty([len(indices) for indices in at], self.dtype)
+        rows, columns = at
+        part = self.source[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return np.asarray(part)[np.ix_(rows - rows[0], columns - columns[0])]
+
+    def _under(self, part: slice, axis: int) -> np.ndarray:
+        """Source rows or columns under the centers of a slice of the view."""
+        positions = np.arange(*part.indices(self.shape[axis]))
+        under = ((positions + 0.5) * self.scale[axis]).astype(np.intp)
+        return np.minimum(under, self.source.shape[axis] - 1)
+
+
+def view_on_grid(
+    source: LabelArray,
+    mpp: tuple[float, float],
+    shape: tuple[int, ...],
+    view_mpp: tuple[float, float],
+) -> LabelArray:
+    """See a label image on another grid that begins at the same top left corner.
+
+    Parameters
+    ----------
+    source
+        (H, W) label image.
+    mpp
+        Its pixel size (y, x), µm.
+    shape, view_mpp
+        Rows and columns, and pixel size (y, x) in µm, of the grid wanted.
+
+    Returns
+    -------
+    LabelArray
+        The source itself where the grids are the same, else a `GridView`.
+    """
+    height, width = int(shape[0]), int(shape[1])
+    scale = view_mpp[0] / mpp[0], view_mpp[1] / mpp[1]
+    if tuple(source.shape[:2]) == (height, width) and np.allclose(scale, 1.0, rtol=1e-6):
+        return source
+    return GridView(source, (height, width), scale)
+
+
+def read_sampled(source: LabelArray, scale: float) -> np.ndarray:
+    """Read one pixel out of every ``scale`` x ``scale``, the one in the middle.
+
+    Parameters
+    ----------
+    source
+        (H, W) label image; read in windows, never held whole.
+    scale
+        Pixels per pixel wanted, 1 or more.
+
+    Returns
+    -------
+    (h, w) ndarray
+        With ``h = ceil(H / scale)``.
+    """
+    shape = (int(np.ceil(source.shape[0] / scale)), int(np.ceil(source.shape[1] / scale)))
+    view = GridView(source, shape, (scale, scale))
+    sampled = np.empty(shape, view.dtype)
+    side = max(int(WINDOW_PX / scale), 1)
+    for y in range(0, shape[0], side):
+        for x in range(0, shape[1], side):
+            window = (slice(y, y + side), slice(x, x + side))
+            sampled[window] = view[window]
+    return sampled
+
+
 def fits_memory(shape: tuple[int, ...]) -> bool:
     """Say whether an image of so many rows and columns is held whole."""
     return shape[0] * shape[1] <= IN_MEMORY_PX
 
 
-def allocate_labels(shape: tuple[int, int]) -> WritableLabelArray:
+def allocate_labels(
+    shape: tuple[int, int], dtype: type[np.integer] = np.int32
+) -> WritableLabelArray:
     """Make an empty label image, in memory; compressed where it is large.
 
     A compressed label image takes about 0.1 byte per pixel, so the 1.6 gigapixels of the largest
@@ -47,13 +145,15 @@ def allocate_labels(shape: tuple[int, int]) -> WritableLabelArray:
     ----------
     shape
         Rows and columns.
+    dtype
+        Of its pixels.
 
     Returns
     -------
-    (H, W) array of int32, all 0
+    (H, W) array of int32 or whatever was asked for, all 0
     """
     if fits_memory(shape):
-        return np.zeros(shape, np.int32)
+        return np.zeros(shape, dtype)
     import zarr
     from zarr.storage import MemoryStore
 
@@ -61,9 +161,27 @@ def allocate_labels(shape: tuple[int, int]) -> WritableLabelArray:
         store=MemoryStore(),
         shape=shape,
         chunks=(CHUNK_PX, CHUNK_PX),
-        dtype="int32",
+        dtype=np.dtype(dtype).name,
         fill_value=0,
     )
+
+
+def scan_windows(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Cut an image into windows of `WINDOW_PX`, without overlap.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+
+    Yields
+    ------
+    rows, columns : slice
+    """
+    height, width = int(shape[0]), int(shape[1])
+    for y in range(0, height, WINDOW_PX):
+        for x in range(0, width, WINDOW_PX):
+            yield slice(y, min(y + WINDOW_PX, height)), slice(x, min(x + WINDOW_PX, width))
 
 
 def find_boxes(labels: LabelArray) -> tuple[np.ndarray, np.ndarray]:

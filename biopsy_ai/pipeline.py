@@ -2,99 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from biopsy_ai import RESEARCH_USE_ONLY
+from biopsy_ai.analysis import Analysis
 from biopsy_ai.config import MPP_COARSE, AnalysisConfig
-from biopsy_ai.errors import ConfigError, NoTissueError, SlideReadError
+from biopsy_ai.errors import ChannelError, ConfigError, NoTissueError
 from biopsy_ai.formats.tables import printable
+from biopsy_ai.opening import (
+    both_sides,
+    check_agreement,
+    check_size,
+    describe_image,
+    illumination_warnings,
+    open_hashed,
+    outlines_name,
+)
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import Stopwatch, describe
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from biopsy_ai.segmentation import Model, Segmentation
     from biopsy_ai.slides import Slide, TissueMask
+    from biopsy_ai.slides.stain_detection import SectionStain
 
-MIN_SIDE_PX = 64
-"""Images with a shorter side are refused: not one whole fiber fits in. [default]"""
-
-SAME_MPP = 1e-3
-"""Relative difference up to which two pixel sizes are the same number, rounded. [default]"""
+__all__ = ["Analysis", "analyze", "model_in_use"]
 
 WHAT_TO_CHECK = (
     "Check that the image shows muscle cut across, that the pixel size is right (--mpp), and for "
     "fluorescence that --channels border=N names the channel with the fiber border."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Analysis:
-    """What the analysis of one section found. Close it, or use it in a ``with`` statement.
-
-    Attributes
-    ----------
-    name
-        Name of the slide, or of the file with the outlines where there is no slide.
-    fibers
-        One row per fiber; units stand in the column names.
-    segmentation
-        The outlines.
-    summary
-        Statistics, exclusions, warnings and provenance, ready for JSON.
-    config
-        The settings.
-    slide
-        The slide, open until `close`; ``None`` where only outlines were measured.
-    """
-
-    name: str
-    fibers: pd.DataFrame
-    segmentation: Segmentation
-    summary: dict[str, Any]
-    config: AnalysisConfig
-    slide: Slide | None = None
-    _opened_here: bool = field(default=False, repr=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the slide that `analyze` opened; one that was given open stays open."""
-        if self._opened_here and self.slide is not None:
-            self.slide.close()
-
-    @property
-    def labels(self) -> Any:
-        """Label image (rows, columns) int32: 0 is background, n is the fiber with label n."""
-        return self.segmentation.labels
-
-    def save(self, folder: str | Path, *, progress: Progress | None = None) -> Path:
-        """Write tables, outlines, overlay and summary to `folder`, which is made if missing.
-
-        The slide, if there is one, must still be open.
-
-        Raises
-        ------
-        OutputError
-            If the folder cannot be written.
-        """
-        from biopsy_ai.report import save_analysis
-
-        return save_analysis(self, folder, progress=progress)
 
 
 def analyze(
@@ -105,7 +44,7 @@ def analyze(
     model: Model | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
-    """Outline and measure the fibers of one section.
+    """Outline and measure the fibers of one section, and what lies between and inside them.
 
     Parameters
     ----------
@@ -115,12 +54,15 @@ def analyze(
         Settings; the defaults of `AnalysisConfig` if ``None``.
     fibers
         File with outlines to measure instead of segmenting: label TIFF or PNG, QuPath GeoJSON,
-        ImageJ RoiSet.zip.
+        ImageJ RoiSet.zip. Nuclei and tissue are still drawn, if the model can and there is a
+        slide.
     model
         A loaded model, to spare loading ``config.model`` again for each of many slides.
     progress
         Called as ``progress(stage, done, total)`` for the stages ``"open"``, ``"tissue"``,
-        ``"segment"`` and ``"measure"``. It may raise `Cancelled` to stop.
+        ``"segment"``, ``"nuclei_channel"`` where nuclei have one, ``"measure"`` and
+        ``"surroundings"``, the last from other threads than its own. It may raise `Cancelled` to
+        stop.
 
     Raises
     ------
@@ -143,7 +85,7 @@ def analyze(
     watch = Stopwatch()
     if slide is None or not isinstance(slide, str | Path):
         if slide is not None:
-            _check_agreement(slide, config)
+            check_agreement(slide, config)
         return _analyze(slide, config, fibers, model, progress, watch, opened_here=False)
     with watch.stage("open"):
         opened = open_hashed(slide, config, progress)
@@ -154,31 +96,19 @@ def analyze(
         raise
 
 
-def open_hashed(path: str | Path, config: AnalysisConfig, progress: Progress | None) -> Slide:
-    """Open a slide and hash its file, which takes long where it is large: the stage ``"open"``.
+def model_in_use(model: Model | None, *, outlined: bool) -> Model | None:
+    """Give the model of a slide if it takes part in the result.
 
-    Raises
-    ------
-    SlideReadError, PixelSizeError, ChannelError
-        If the slide cannot be used.
+    Parameters
+    ----------
+    model
+        A loaded model.
+    outlined
+        Whether the fibers are outlined already, so that it draws nuclei and tissue alone.
     """
-    from biopsy_ai.slides import open_slide
-
-    _tell(progress, "open", 0, 2)
-    slide = open_slide(path, mpp=config.mpp, channels=config.channels)
-    try:
-        _tell(progress, "open", 1, 2)
-        slide.sha256()
-        _tell(progress, "open", 2, 2)
-    except BaseException:
-        slide.close()
-        raise
-    return slide
-
-
-def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
-    if progress is not None:
-        progress(stage, done, total)
+    if model is None or not outlined:
+        return model
+    return model if model.draws_nuclei or model.draws_tissue else None
 
 
 def _analyze(
@@ -191,41 +121,42 @@ def _analyze(
     *,
     opened_here: bool,
 ) -> Analysis:
+    from biopsy_ai import surroundings
     from biopsy_ai.measure import measure_fibers, summarize_fibers
-    from biopsy_ai.segmentation import load_model, read_outlines, segment_fibers
+    from biopsy_ai.measure.adequacy import summarize_adequacy
+    from biopsy_ai.measure.condition import flag_conditions
+    from biopsy_ai.measure.condition_summary import summarize_conditions
+    from biopsy_ai.measure.nuclei import count_nuclei
+    from biopsy_ai.measure.reference import Limits
+    from biopsy_ai.section_grid import lay_on_grid
+    from biopsy_ai.segmentation import load_model
+    from biopsy_ai.side_by_side import run_side_by_side
 
     if slide is None and fibers is None:
         raise ConfigError("nothing to analyze: give a slide, a file with fiber outlines, or both")
     if slide is not None:
-        _check_size(slide)
+        check_size(slide)
     warnings = [] if slide is None else list(slide.warnings)
+    limits = Limits(config.measurement.limits)
 
     with watch.stage("tissue"):
         tissue = _find_tissue(
             slide, config.stain, needed=fibers is None, warnings=warnings, progress=progress
         )
+        stain = None if slide is None else _find_stain(slide, tissue, config, warnings)
 
     with watch.stage("segment"):
-        if fibers is None:
-            assert slide is not None
-            model = model or load_model(config.model)
-            segmentation = segment_fibers(
-                slide, config, model=model, tissue=tissue, progress=progress
-            )
-        else:
+        if slide is None:
             model = None
-            segmentation = read_outlines(
-                fibers,
-                mpp=_pair(config.mpp) if slide is None else slide.mpp,
-                shape=None if slide is None else slide.shape,
-            )
-            if tissue is not None:
-                segmentation = _with_tissue_edge(segmentation, tissue)
+        else:
+            model = model_in_use(model or load_model(config.model), outlined=fibers is not None)
+        segmentation = _segment(slide, config, fibers, model, tissue, stain, warnings, progress)
     warnings += _texts(segmentation.provenance.get("warnings"))
     if len(segmentation.ids) == 0:
         raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
+    with watch.stage("nuclei"):
+        segmentation, no_nuclei = _choose_nuclei(slide, segmentation, stain, tissue, progress)
 
-    tissue_area_um2 = None if tissue is None else tissue.area_um2
     with watch.stage("measure"):
         table = measure_fibers(
             segmentation.labels,
@@ -238,16 +169,59 @@ def _analyze(
             config=config.measurement,
             progress=progress,
         )
-        known = segmentation.provenance.get("field_known", True)
-        statistics = summarize_fibers(
-            table,
-            field_area_um2=_area_um2(segmentation.labels.shape, segmentation.mpp)
-            if known
-            else None,
-            tissue_area_um2=tissue_area_um2,
-            sex=config.sex,
-            config=config.measurement,
+
+    labels = segmentation.ids
+    with watch.stage("surroundings"):
+        dyes = surroundings.dyes_of(slide, config, stain, tissue)
+        grid = lay_on_grid(segmentation, slide, bright_field=dyes is not None)
+        steps = {
+            "quality": lambda told: surroundings.quality_of(slide, tissue, grid, told),
+            "composition": lambda told: surroundings.tissue_of(
+                grid, table, stain.name if stain else None, dyes, limits, told
+            ),
+            "nuclei": lambda told: (
+                None if no_nuclei else surroundings.nuclei_of(grid, dyes, limits, told)
+            ),
+            "interior": lambda told: (
+                surroundings.interior_of(grid, labels, dyes, limits, told) if slide else None
+            ),
+        }
+        tiles, (fascicles, composition), nuclei, interior = run_side_by_side(
+            [watch.timed(name, step) for name, step in steps.items()], "surroundings", progress
         )
+        counts = count_nuclei(nuclei, labels)
+        home = None if fascicles is None else fascicles.fibers["fascicle"].to_numpy()
+        seen = stain.name if stain else "auto"
+        flags = flag_conditions(table, interior, counts, home, limits, seen)
+        table = surroundings.complete_table(table, counts, fascicles, flags, tiles)
+
+    with watch.stage("summary"):
+        known = segmentation.provenance.get("field_known", True)
+        field_area_um2 = _area_um2(segmentation.labels.shape, segmentation.mpp) if known else None
+        tissue_area_um2: float | None = composition.get("area_um2")
+        if tissue_area_um2 is None and tissue is not None:
+            tissue_area_um2 = tissue.area_um2
+        results = {
+            "fibers": summarize_fibers(
+                table,
+                field_area_um2=field_area_um2,
+                tissue_area_um2=tissue_area_um2,
+                sex=config.sex,
+                config=config.measurement,
+            ),
+            "nuclei": surroundings.nuclei_statistics(
+                grid, nuclei, table, composition, no_nuclei, limits
+            ),
+            "tissue": composition,
+            "fascicles": surroundings.fascicle_statistics(fascicles, composition),
+            "condition": summarize_conditions(table),
+            "quality": surroundings.quality_statistics(tiles, stain, table),
+            "adequacy": summarize_adequacy(
+                table.drop(columns="fascicle") if fascicles is None else table,
+                None if fascicles is None else fascicles.table,
+                limits=limits,
+            ),
+        }
 
     mpp = segmentation.mpp if slide is None else slide.mpp
     if max(mpp) > MPP_COARSE:
@@ -256,51 +230,32 @@ def _analyze(
             "reported, shapes are not."
         )
     name = printable(slide.name if slide is not None else outlines_name(str(fibers)))
-    provenance = describe(
-        config, segmentation, slide, outlines=fibers, model=model, seconds=watch.seconds
-    )
     summary = {
         "name": name,
         "research_use_only": RESEARCH_USE_ONLY,
-        "fibers": statistics,
-        "image": _describe_image(slide, config),
+        **results,
+        "image": describe_image(slide, config, stain) if slide is not None and stain else None,
         "outlines_mpp": [float(value) for value in segmentation.mpp],
         # None where the fibers were segmented: those outlines are drawn with pixels of our own.
         "outlines_mpp_source": segmentation.provenance.get("mpp_source"),
         "tissue_area_um2": tissue_area_um2,
         "warnings": warnings,
-        "provenance": provenance,
+        "provenance": describe(
+            config, segmentation, slide, outlines=fibers, model=model, seconds=watch.seconds
+        ),
     }
-    return Analysis(name, table, segmentation, summary, config, slide, opened_here)
-
-
-def _check_agreement(slide: Slide, config: AnalysisConfig) -> None:
-    """Refuse settings that an open slide no longer follows, lest the provenance state them."""
-    from biopsy_ai.slides.pixel_size import format_mpp
-
-    how = "to open_slide and leave them out of the settings, or give analyze the path of the slide."
-    mpp = _pair(config.mpp)
-    if mpp is not None and not all(
-        math.isclose(a, b, rel_tol=SAME_MPP) for a, b in zip(mpp, slide.mpp, strict=True)
-    ):
-        raise ConfigError(
-            f"{slide.path}: the slide was opened with pixels of {format_mpp(slide.mpp)} µm "
-            f"({slide.mpp_source}), the settings say {format_mpp(mpp)} µm. Give mpp {how}"
-        )
-    if config.channels and config.channels != slide.channels:
-        raise ConfigError(
-            f"{slide.path}: the slide was opened {_channels_text(slide.channels)}, the settings "
-            f"come {_channels_text(config.channels)}. Give channels {how}"
-        )
-
-
-def _check_size(slide: Slide) -> None:
-    if min(slide.shape) < MIN_SIDE_PX:
-        rows, columns = slide.shape
-        raise SlideReadError(
-            f"{slide.path}: the image is too small ({columns} x {rows} px); at least "
-            f"{MIN_SIDE_PX} x {MIN_SIDE_PX} px are needed. Is it a thumbnail or a label?"
-        )
+    return Analysis(
+        name,
+        table,
+        segmentation,
+        summary,
+        config,
+        slide,
+        nuclei,
+        fascicles,
+        tiles,
+        _opened_here=opened_here,
+    )
 
 
 def _find_tissue(
@@ -315,7 +270,7 @@ def _find_tissue(
         return None
     from biopsy_ai.slides import tissue_mask
 
-    _tell(progress, "tissue", 0, 1)
+    _tell(progress, "tissue", 0)
     tissue = None
     try:
         tissue = tissue_mask(slide, stain)
@@ -324,48 +279,94 @@ def _find_tissue(
             raise
         warnings.append(f"No tissue was found, so densities per tissue area are missing ({error})")
     else:
-        warnings.extend(_illumination_warnings(slide, stain))
-    _tell(progress, "tissue", 1, 1)
+        warnings.extend(illumination_warnings(slide, stain))
+    _tell(progress, "tissue", 1)
     return tissue
 
 
-def _illumination_warnings(slide: Slide, stain: str) -> list[str]:
-    from biopsy_ai.slides.tissue import is_background_unclear
+def _find_stain(
+    slide: Slide, tissue: TissueMask | None, config: AnalysisConfig, warnings: list[str]
+) -> SectionStain:
+    from biopsy_ai.slides.stain_detection import detect_stain, settle_stain, stain_contradiction
 
-    if stain != "auto" or "border" in slide.channels or not is_background_unclear(slide):
-        return []
-    read_as = _illumination(slide, stain).replace("_", " ")
-    return [
-        f"The gray image was read as {read_as}, but its brightness leaves doubt, and thresholds "
-        "and tissue depend on it. Settle it with --stain: if for fluorescence, else the name of "
-        "the stain."
-    ]
-
-
-def _illumination(slide: Slide, stain: str) -> str:
-    from biopsy_ai.segmentation.picture import is_fluorescent
-
-    return "fluorescence" if is_fluorescent(slide, stain) else "bright_field"
+    call = detect_stain(slide, tissue)
+    contradiction = stain_contradiction(call, config.stain)
+    if contradiction is not None:
+        warnings.append(contradiction)
+    return settle_stain(call, config.stain, slide.channels)
 
 
-def _with_tissue_edge(segmentation: Segmentation, tissue: TissueMask) -> Segmentation:
-    from biopsy_ai.segmentation.tissue_edge import TissueEdge
-    from biopsy_ai.slides.tissue import MARGIN_UM
+def _segment(
+    slide: Slide | None,
+    config: AnalysisConfig,
+    fibers: str | Path | None,
+    model: Model | None,
+    tissue: TissueMask | None,
+    stain: SectionStain | None,
+    warnings: list[str],
+    progress: Progress | None,
+) -> Segmentation:
+    """Outline fibers, nuclei and tissue; outlines of the user take the place of the fibers."""
+    from biopsy_ai.segmentation import read_outlines, segment_fibers
+    from biopsy_ai.segmentation.tissue_edge import facing_glass
 
-    edge = TissueEdge.from_mask(tissue.mask, tissue.mpp, MARGIN_UM)
-    facing = edge.find_facing(
-        segmentation.labels, segmentation.mpp, segmentation.ids, segmentation.boxes
+    drawn = None
+    if slide is not None and tissue is not None and (model is not None or fibers is None):
+        name = None if stain is None or stain.source == "unknown" else stain.name
+        try:
+            drawn = segment_fibers(
+                slide, config, model=model, tissue=tissue, stain=name, progress=progress
+            )
+        except ChannelError as error:
+            if fibers is None:
+                raise
+            warnings.append(f"Nuclei and tissue were not looked for: {error}")
+    if fibers is None:
+        assert drawn is not None
+        return drawn
+    given = read_outlines(
+        fibers,
+        mpp=both_sides(config.mpp) if slide is None else slide.mpp,
+        shape=None if slide is None else slide.shape,
     )
-    return replace(segmentation, touches_tissue_edge=facing)
+    if tissue is not None:
+        given = facing_glass(given, tissue)
+    if drawn is None:
+        return given
+    return replace(
+        given,
+        nuclei=drawn.nuclei,
+        tissue=drawn.tissue,
+        provenance={**given.provenance, "nuclei_and_tissue": drawn.provenance},
+    )
 
 
-def _pair(mpp: float | tuple[float, float] | None) -> tuple[float, float] | None:
-    return (mpp, mpp) if isinstance(mpp, int | float) else mpp
+def _choose_nuclei(
+    slide: Slide | None,
+    segmentation: Segmentation,
+    stain: SectionStain | None,
+    tissue: TissueMask | None,
+    progress: Progress | None,
+) -> tuple[Segmentation, str]:
+    """Keep the nuclei of the network, find those of a channel, or say why there are none."""
+    from biopsy_ai.measure.nuclei import why_no_nuclei
+    from biopsy_ai.segmentation.nuclei_channel import find_channel_nuclei
+    from biopsy_ai.surroundings import NO_IMAGE, NOT_DRAWN
+
+    if slide is None or stain is None:
+        return segmentation, NO_IMAGE
+    why_not = why_no_nuclei(stain.name, slide.channels, slide.mpp)
+    nuclei = None if why_not else segmentation.nuclei
+    if not why_not and stain.name == "if":
+        nuclei = find_channel_nuclei(slide, slide.channels["nuclei"], tissue, progress=progress)
+    if nuclei is None and not why_not:
+        why_not = NOT_DRAWN
+    return replace(segmentation, nuclei=nuclei), why_not
 
 
-def _channels_text(channels: dict[str, int]) -> str:
-    named = ",".join(f"{name}={number}" for name, number in channels.items())
-    return f"with channels {named}" if named else "without named channels"
+def _tell(progress: Progress | None, stage: str, done: int) -> None:
+    if progress is not None:
+        progress(stage, done, 1)
 
 
 def _texts(value: object) -> list[str]:
@@ -374,27 +375,3 @@ def _texts(value: object) -> list[str]:
 
 def _area_um2(shape: tuple[int, ...], mpp: tuple[float, float]) -> float:
     return float(shape[0]) * float(shape[1]) * mpp[0] * mpp[1]
-
-
-def _describe_image(slide: Slide | None, config: AnalysisConfig) -> dict[str, Any] | None:
-    if slide is None:
-        return None
-    return {
-        "file": Path(slide.path).name,
-        "shape": [int(side) for side in slide.shape],
-        "mpp": [float(value) for value in slide.mpp],
-        "mpp_source": slide.mpp_source,
-        "channels": list(slide.channel_names),
-        "named_channels": dict(slide.channels),
-        "illumination": _illumination(slide, config.stain),
-        "stain": "not determined" if config.stain == "auto" else config.stain,
-    }
-
-
-def outlines_name(path: str | Path) -> str:
-    """Name results after a file with outlines: its name without suffix."""
-    name = Path(path).name
-    for suffix in (".ome.tiff", ".ome.tif"):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return Path(path).stem

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from biopsy_ai import __version__
 from biopsy_ai.checksum import file_sha256
 from biopsy_ai.config import AnalysisConfig
+from biopsy_ai.progress import Progress
 
 if TYPE_CHECKING:
     from biopsy_ai.segmentation import Model, Segmentation
@@ -37,6 +38,15 @@ class Stopwatch:
         finally:
             spent = time.perf_counter() - start
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+    def timed(self, name: str, step: Callable[[Progress], Any]) -> Callable[[Progress], Any]:
+        """Make a step add its time to the stage `name`; steps may overlap."""
+
+        def run(progress: Progress) -> Any:
+            with self.stage(name):
+                return step(progress)
+
+        return run
 
 
 def identity(

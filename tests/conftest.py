@@ -66,13 +66,15 @@ def fake_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the network by a threshold that finds the fibers of a drawn section."""
     import biopsy_ai.segmentation as room
 
-    model = SimpleNamespace(spec={"name": "fake"}, weights_sha256="0" * 64)
+    model = SimpleNamespace(
+        spec={"name": "fake"}, weights_sha256="0" * 64, draws_nuclei=False, draws_tissue=False
+    )
     monkeypatch.setattr(room, "load_model", lambda name: model)
     monkeypatch.setattr(room, "segment_fibers", _segment_by_threshold)
 
 
 def _segment_by_threshold(
-    slide: Any, config: Any, *, model: Any = None, tissue: Any = None, progress: Any = None
+    slide: Any, config: Any, *, model: Any, tissue: Any, stain: Any, progress: Any
 ) -> Segmentation:
     import numpy as np
     from scipy import ndimage

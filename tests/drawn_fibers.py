@@ -80,8 +80,7 @@ def fibers(segmentation) -> pd.DataFrame:
             "min_angle_deg": np.linspace(60.0, 140.0, n),
             "n_acute_angles": np.arange(n) % 4,
             "shape_assessable": np.arange(n) % 2 == 0,
-            "excluded": np.arange(n) % 5 == 0,
-            "exclusion_reason": np.where(np.arange(n) % 5 == 0, "touches the image border", ""),
+            "excluded": np.where(np.arange(n) % 5 == 0, "cut by the image border", ""),
         }
     )
     table.loc[3, "circularity"] = np.nan

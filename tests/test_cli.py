@@ -19,7 +19,9 @@ from typer.testing import CliRunner, Result
 import biopsy_ai
 from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.cli import app
+from biopsy_ai.cli.analysis import _line
 from biopsy_ai.cli.progress import StageBars
+from biopsy_ai.cohort import Outcome
 from biopsy_ai.errors import Cancelled, ModelError
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)  # type: ignore[union-attr]
@@ -52,7 +54,7 @@ def test_help_says_what_the_stain_changes() -> None:
     parameters = {p.name: p for p in get_command(app).commands["analyze"].params}  # type: ignore[attr-defined]
     said = parameters["stain"].help
     assert "'if' as fluorescence, any other name as bright field" in said
-    assert "does not name the stain" in said
+    assert "names the stain by its colors where they are clear" in said
 
 
 def test_version() -> None:
@@ -101,6 +103,33 @@ def test_bad_usage(section: DrawnSection, tmp_path: Path, arguments: list[str], 
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            {
+                "tissue": {"fat_percent": 5.44, "connective_percent": 36.23},
+                "nuclei": {"assessable": True, "internal_fiber_percent": 20.86},
+            },
+            "fat 5.4 %, connective tissue 36.2 %, internal nuclei in 20.9 % of fibers -> ",
+        ),
+        (
+            {"tissue": {"assessable": False}, "nuclei": {"assessable": False, "why_not": "sdh"}},
+            "median min Feret 50.2 µm, nuclei not assessable -> ",
+        ),
+        ({}, "median min Feret 50.2 µm, nuclei not assessable -> "),
+        ({"nuclei": {"assessable": True, "internal_fiber_percent": None}}, "50.2 µm -> "),
+    ],
+)
+def test_the_result_line_tells_first_what_a_user_wants(found: dict[str, Any], said: str) -> None:
+    quantities = {"area_um2": {"median": 2043.5}, "min_feret_um": {"median": 50.2}}
+    fibers = {"n_fibers": 204, "n_measured": 163, "quantities": quantities}
+    outcome = Outcome(Path("a.tif"), "ok", Path("out/a"), {"fibers": fibers, **found})
+    line = _line(outcome)
+    assert line.startswith("a.tif: 204 fibers, 163 measured, median area 2044 µm², ")
+    assert said in line
+
+
 @pytest.mark.usefixtures("fake_network")
 class TestAnalyze:
     def test_one_slide(self, section: DrawnSection, tmp_path: Path) -> None:
@@ -118,6 +147,8 @@ class TestAnalyze:
             "fibers.geojson",
             "RoiSet.zip",
             "overlay.png",
+            "overlay_condition.png",
+            "quality.csv",
             "summary.json",
         }
 
@@ -436,7 +467,7 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
         # a shell that runs the tests in the background makes its children ignore Ctrl-C
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import biopsy_ai.report.save as save\n"
-        "def slow(path, labels, mpp):\n"
+        "def slow(path, labels, mpp, *_):\n"
         "    with save.replacing(path) as temporary:\n"
         "        temporary.write_bytes(b'half')\n"
         f"        pathlib.Path({str(started)!r}).touch()\n"
@@ -463,7 +494,8 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
     assert "Stopped" in printed
     assert "Traceback" not in printed
     left = {path.name for path in out.rglob("*") if path.is_file()}
-    assert left <= {"fibers.csv", "fibers.geojson", "RoiSet.zip", "overlay.png"}
+    assert not [name for name in left if name.startswith(".") or name.endswith(".tif")]
+    assert "summary.json" not in left
 
 
 def test_readme_shows_commands_that_exist(repository: Path) -> None:

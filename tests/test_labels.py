@@ -8,7 +8,14 @@ import zarr
 from scipy import ndimage
 
 from biopsy_ai import labels as room
-from biopsy_ai.labels import allocate_labels, find_boxes, read_windows
+from biopsy_ai.labels import (
+    allocate_labels,
+    find_boxes,
+    read_sampled,
+    read_windows,
+    scan_windows,
+    view_on_grid,
+)
 
 
 @pytest.fixture
@@ -88,3 +95,39 @@ def test_a_large_thing_is_read_on_its_own(monkeypatch: pytest.MonkeyPatch) -> No
     labels[10:14, 4:8] = 3
     pieces = {tuple(m): piece.shape for piece, _, m in read_windows(labels, find_boxes(labels)[1])}
     assert pieces == {(0,): (1, 300), (1, 2): (10, 4)}
+
+
+def test_windows_cover_every_pixel_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "WINDOW_PX", 32)
+    seen = np.zeros((70, 65), dtype=int)
+    for window in scan_windows(seen.shape):
+        seen[window] += 1
+        assert seen[window].size <= 32**2
+    assert (seen == 1).all()
+    assert list(scan_windows((0, 5))) == []
+
+
+def test_a_coarse_image_on_a_fine_grid_and_back(labels: np.ndarray) -> None:
+    fine = view_on_grid(labels, (1.0, 1.0), (180, 260), (0.5, 0.5))
+    assert np.array_equal(fine[0:180, 0:260], np.repeat(np.repeat(labels, 2, 0), 2, 1))
+    assert np.array_equal(fine[11:40, 7:30], np.repeat(np.repeat(labels, 2, 0), 2, 1)[11:40, 7:30])
+    assert fine.dtype == labels.dtype
+    assert fine[5:5, 0:10].shape == (0, 10)
+    # a grid that reaches a little further shows the last pixels again
+    odd = view_on_grid(labels, (1.0, 1.0), (181, 260), (0.5, 0.5))
+    assert np.array_equal(odd[180:181, 0:260], odd[179:180, 0:260])
+    assert view_on_grid(labels, (1.0, 1.0), labels.shape, (1.0, 1.0)) is labels
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0, 3.7])
+def test_sampling_takes_the_pixel_in_the_middle_whatever_the_window(
+    labels: np.ndarray, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [
+        np.minimum(((np.arange(np.ceil(n / scale)) + 0.5) * scale).astype(int), n - 1)
+        for n in labels.shape
+    ]
+    expected = labels[np.ix_(*at)]
+    assert np.array_equal(read_sampled(labels, scale), expected)
+    monkeypatch.setattr(room, "WINDOW_PX", 16)
+    assert np.array_equal(read_sampled(labels, scale), expected)

@@ -47,7 +47,7 @@ def test_summary(analysis: Analysis, section: DrawnSection) -> None:
     assert image["shape"] == [144, 192]
     assert image["mpp"] == pytest.approx([0.5, 0.5])
     assert image["mpp_source"]
-    assert image["stain"] == "he"
+    assert (image["stain"], image["stain_source"]) == ("he", "given")
     assert image["illumination"] == "bright_field"
 
 
@@ -69,7 +69,10 @@ def test_provenance(analysis: Analysis, section: DrawnSection) -> None:
     assert made_by["numpy_version"] == np.__version__
     assert made_by["torch_version"]
     assert made_by["utc_time"].endswith("+00:00")
-    assert set(made_by["seconds"]) == {"open", "tissue", "segment", "measure"}
+    assert set(made_by["seconds"]) == {
+        *("open", "tissue", "segment", "measure", "surroundings", "summary"),
+        *("quality", "composition", "nuclei", "interior"),
+    }
 
 
 def test_configuration_can_be_used_again(analysis: Analysis) -> None:
@@ -116,7 +119,14 @@ def test_tissue_is_sought_once(section: DrawnSection, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("fake_network")
 def test_undetermined_stain_is_said(section: DrawnSection) -> None:
-    assert analyze(section.image).summary["image"]["stain"] == "not determined"
+    """The picture is gray."""
+    pixels = tifffile.imread(section.image).mean(axis=2, keepdims=True).astype(np.uint8)
+    pixels = np.repeat(pixels, 3, axis=2)
+    tifffile.imwrite(section.image, pixels, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+    summary = analyze(section.image).summary
+    assert summary["image"]["stain"] == summary["image"]["stain_source"] == "unknown"
+    assert summary["quality"]["stain"] == "unknown"
+    assert "--stain" in summary["nuclei"]["why_not"]
 
 
 @pytest.mark.parametrize(("dark", "read_as"), [(20, "fluorescence"), (50, "bright_field")])
@@ -187,7 +197,7 @@ def test_every_stage_is_reported(section: DrawnSection) -> None:
     seen: list[tuple[str, int, int]] = []
     analyze(section.image, progress=lambda *step: seen.append(step))
     stages = list(dict.fromkeys(stage for stage, _, _ in seen))
-    assert stages == ["open", "tissue", "segment", "measure"]
+    assert stages == ["open", "tissue", "segment", "measure", "surroundings"]
     for stage in stages:
         steps = [(done, total) for name, done, total in seen if name == stage]
         assert steps == sorted(steps)
@@ -240,8 +250,9 @@ def test_nothing_given() -> None:
         analyze(None)
 
 
+@pytest.mark.usefixtures("fake_network")
 class TestOutlines:
-    """Outlines of the user, without a network."""
+    """Outlines of the user, with a network that draws neither nuclei nor tissue."""
 
     def test_with_the_slide(self, section: DrawnSection) -> None:
         analysis = analyze(section.image, fibers=section.labels)
@@ -275,7 +286,7 @@ class TestOutlines:
         header, *rows = (folder / "fibers.csv").read_text().splitlines()
         column = header.split(",").index("touches_tissue_edge")
         assert {row.split(",")[column] for row in rows} == {""}
-        assert "Tissue Edge" not in (folder / "fibers.geojson").read_text()
+        assert '"Touches Tissue Edge":"NaN"' in (folder / "fibers.geojson").read_text()
 
     def test_alone(self, section: DrawnSection) -> None:
         analysis = analyze(None, fibers=section.labels)

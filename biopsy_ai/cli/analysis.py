@@ -40,8 +40,9 @@ def analyze(
         Path | None,
         typer.Option(
             metavar="LABELS",
-            help="Measure these outlines instead of segmenting: label TIFF or PNG, QuPath GeoJSON, "
-            "ImageJ RoiSet.zip, Cellpose _masks.tif. The slide is then optional. "
+            help="Measure these outlines of fibers instead of finding them: label TIFF or PNG, "
+            "QuPath GeoJSON, ImageJ RoiSet.zip, Cellpose _masks.tif. The slide is then optional; "
+            "without it nuclei and tissue are not assessable. "
             "Example: --fibers labels.tif --mpp 0.5",
         ),
     ] = None,
@@ -60,9 +61,9 @@ def analyze(
             help="auto (default), he, trichrome, sirius_red, atpase (or atpase:9.4, atpase:4.6, "
             "atpase:4.3), nadh, sdh, cox, if. Decides how tissue and fibers are told from the "
             "background: 'if' as fluorescence, any other name as bright field, with thresholds of "
-            "their own for atpase, nadh, sdh and cox. auto tells fluorescence from bright field by "
-            "the image, or by a named border channel, and does not name the stain. "
-            "Example: --stain he",
+            "their own for atpase, nadh, sdh and cox, and whether nuclei and collagen can be told. "
+            "auto tells fluorescence from bright field by the image, or by a named border channel, "
+            "and names the stain by its colors where they are clear. Example: --stain he",
         ),
     ] = None,
     channels: Annotated[
@@ -70,7 +71,8 @@ def analyze(
         typer.Option(
             metavar="NAME=N,...",
             help="Fluorescence: the number of each channel, counted from 0 (in a color image 0 is "
-            "red, 1 green, 2 blue). 'border' names the one that shows the fiber border. "
+            "red, 1 green, 2 blue). 'border' names the one that shows the fiber border, 'nuclei' "
+            "the one that shows the nuclei. "
             "Example: --channels border=3,nuclei=0",
         ),
     ] = None,
@@ -124,11 +126,13 @@ def analyze(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Outline and measure the fibers of sections.
+    """Outline and measure the fibers of sections, and tell nuclei, tissue and fascicles.
 
     Writes for each slide a folder with fibers.csv, fibers.tif, fibers.geojson, RoiSet.zip,
-    overlay.png and summary.json, and cohort.csv with one row per slide. A slide whose results are
-    there already is skipped. Exit code: 0 all went well, 1 some slide failed, 2 bad usage.
+    overlay.png and summary.json; where they could be told also nuclei.csv, nuclei.tif, tissue.tif,
+    fascicles.tif and quality.csv, with an overlay of nuclei, tissue, fascicles and condition; and
+    cohort.csv with one row per slide. A slide whose results are there already is skipped. Exit
+    code: 0 all went well, 1 some slide failed, 2 bad usage.
     """
     with command(debug=debug):
         from biopsy_ai.cohort import SLIDES_STAGE, analyze_many
@@ -206,11 +210,22 @@ def _expand(given: list[Path]) -> list[Path]:
 
 
 def _line(outcome: Outcome) -> str:
-    fibers = outcome.summary["fibers"]
-    said = f"{outcome.source.name}: {fibers['n_fibers']} fibers, {fibers['n_measured']} measured"
+    """What a user wants to know first about a section."""
+    summary = outcome.summary
+    fibers = summary["fibers"]
+    said = [f"{fibers['n_fibers']} fibers, {fibers['n_measured']} measured"]
     quantities = fibers["quantities"]
     area, feret = quantities["area_um2"]["median"], quantities["min_feret_um"]["median"]
     if area is not None:
-        said += f", median area {area:.0f} µm², median min Feret {feret:.1f} µm"
+        said.append(f"median area {area:.0f} µm², median min Feret {feret:.1f} µm")
+    tissue, nuclei = summary.get("tissue") or {}, summary.get("nuclei") or {}
+    for key, name in (("fat_percent", "fat"), ("connective_percent", "connective tissue")):
+        if tissue.get(key) is not None:
+            said.append(f"{name} {tissue[key]:.1f} %")
+    internal = nuclei.get("internal_fiber_percent")
+    if internal is not None:
+        said.append(f"internal nuclei in {internal:.1f} % of fibers")
+    elif not nuclei.get("assessable"):
+        said.append("nuclei not assessable")
     note = f" ({outcome.reason})" if outcome.status == "skipped" else ""
-    return f"{said} -> {outcome.folder}{note}"
+    return f"{outcome.source.name}: {', '.join(said)} -> {outcome.folder}{note}"

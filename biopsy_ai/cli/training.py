@@ -34,7 +34,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="YAML",
-            help="List of real images: image, labels, mpp, channel, license of each. "
+            help="List of real images: image, mpp and license of each, and labels, nuclei, "
+            "tissue, channel where it has them. "
             "Example: --real training.yaml",
         ),
     ] = None,
@@ -60,10 +61,31 @@ def train(
             help="License of these label images, for the card. Example: --outlines-license MIT"
         ),
     ] = None,
+    adipose: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Picture of fat in H&E at 0.5 µm per pixel, as texture of some lobules of fat; "
+            "may be repeated. Example: --adipose fat.jpg",
+        ),
+    ] = None,
+    adipose_license: Annotated[
+        str | None,
+        typer.Option(
+            help="License of these pictures, for the card. Example: --adipose-license MIT"
+        ),
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option(help="Model to begin from, name or folder. Example: --start muscle"),
     ] = None,
+    heads: Annotated[
+        bool,
+        typer.Option(
+            "--heads/--no-heads",
+            help="Learn nuclei and tissue classes beside fibers. Example: --no-heads",
+        ),
+    ] = True,
     sections: Annotated[
         int, typer.Option(min=1, help="Synthetic sections to render. Example: --sections 1500")
     ] = SECTIONS,
@@ -130,7 +152,10 @@ def train(
             development=development,
             outline_files=tuple(outlines or ()),
             outlines_license=outlines_license,
+            adipose=tuple(adipose or ()),
+            adipose_license=adipose_license,
             start=start,
+            heads=heads,
             device=device,
             version=model_version,
             progress=bars,

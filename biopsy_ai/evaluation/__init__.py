@@ -1,4 +1,4 @@
-"""Agreement of predicted with true fibers, and of one reader with another."""
+"""Agreement of predicted with true fibers and classes, and of one reader with another."""
 
 from biopsy_ai.evaluation.agreement import (
     BlandAltman,
@@ -7,6 +7,7 @@ from biopsy_ai.evaluation.agreement import (
     cohen_kappa,
     icc,
 )
+from biopsy_ai.evaluation.classes import ClassConfusion, count_confusion
 from biopsy_ai.evaluation.counts import MatchCounts
 from biopsy_ai.evaluation.files import evaluate_files
 from biopsy_ai.evaluation.matching import Matching, match_fibers
@@ -22,12 +23,14 @@ __all__ = [
     "SIZE_CLASSES_UM2",
     "THRESHOLDS",
     "BlandAltman",
+    "ClassConfusion",
     "FiberEvaluation",
     "IntraclassCorrelation",
     "MatchCounts",
     "Matching",
     "bland_altman",
     "cohen_kappa",
+    "count_confusion",
     "evaluate_fibers",
     "evaluate_files",
     "icc",

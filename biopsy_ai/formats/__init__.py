@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from biopsy_ai.formats.class_map import ClassMap, read_class_map, write_class_map
 from biopsy_ai.formats.contours import (
     Polygon,
     fiber_polygons,
@@ -18,6 +19,7 @@ from biopsy_ai.formats.qupath import read_geojson, write_geojson
 from biopsy_ai.formats.tables import write_csv, write_fibers_csv, write_json
 
 __all__ = [
+    "ClassMap",
     "Outline",
     "Polygon",
     "ReadOutlines",
@@ -26,11 +28,13 @@ __all__ = [
     "from_image_xy",
     "mask_polygon",
     "output_folder",
+    "read_class_map",
     "read_geojson",
     "read_label_image",
     "read_roiset",
     "replacing",
     "to_image_xy",
+    "write_class_map",
     "write_csv",
     "write_fibers_csv",
     "write_geojson",

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai import __version__
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.formats.files import replacing
+from biopsy_ai.formats.tiled_tiff import BAND_PX, write_tiled_tiff
 from biopsy_ai.labels import allocate_labels, fits_memory
 
 if TYPE_CHECKING:
@@ -24,13 +23,6 @@ if TYPE_CHECKING:
 
 LABELS_FILE = "fibers.tif"
 """Name of the label image among the results of one section."""
-
-TILE_PX = 512
-BAND_PX = 1024
-"""Rows that are read at a time."""
-
-BIGTIFF_BYTES = 2 << 30
-"""Label images larger than this, before compression, are written as BigTIFF."""
 
 MAX_PX = 1 << 34
 """Images of more pixels are refused."""
@@ -67,54 +59,28 @@ class LabelFile:
     from_mask: bool
 
 
-def write_label_image(path: str | Path, labels: Any, mpp: tuple[float, float]) -> None:
+def write_label_image(
+    path: str | Path, labels: Any, mpp: tuple[float, float], name: str = "fiber labels"
+) -> None:
     """Write labels as tiled, compressed int32 OME-TIFF with their pixel size.
-
-    The labels are read and written by rows of tiles, never whole. Deflate at level 1 without
-    predictor is the fastest of the compressions that ImageJ, QuPath and napari all read, and
-    packs labels a hundredfold.
 
     Parameters
     ----------
     path
         File to write or replace.
     labels : (H, W) array of int
-        Read as ``labels[y0:y1, x0:x1]``.
+        Read as ``labels[y0:y1, x0:x1]``, never whole.
     mpp
         Pixel size (y, x) in µm.
+    name
+        What the labels number.
 
     Raises
     ------
     OutputError
         The file cannot be written.
     """
-    import tifffile
-
-    height, width = (int(side) for side in labels.shape)
-    with replacing(path) as temporary:
-        tifffile.imwrite(
-            temporary,
-            _tiles(labels),
-            shape=(height, width),
-            dtype=np.int32,
-            tile=(TILE_PX, TILE_PX),
-            compression="zlib",
-            compressionargs={"level": 1},
-            photometric="minisblack",
-            bigtiff=height * width * 4 > BIGTIFF_BYTES,
-            ome=True,
-            metadata={
-                "axes": "YX",
-                "PhysicalSizeX": float(mpp[1]),
-                "PhysicalSizeXUnit": "µm",
-                "PhysicalSizeY": float(mpp[0]),
-                "PhysicalSizeYUnit": "µm",
-                "Channel": {"Name": "fiber labels"},
-            },
-            resolution=(1e4 / mpp[1], 1e4 / mpp[0]),
-            resolutionunit="CENTIMETER",
-            software=f"biopsy-ai {__version__}",
-        )
+    write_tiled_tiff(path, labels, mpp, dtype=np.int32, name=name)
 
 
 def read_label_image(path: str | Path) -> tuple[Any, tuple[float, float] | None]:
@@ -173,15 +139,6 @@ def load_label_image(path: str | Path) -> LabelFile:
             + HOW_TO_EXPORT
         )
     raise OutlineReadError(f"{path}: is neither TIFF nor PNG. {HOW_TO_EXPORT}")
-
-
-def _tiles(labels: Any) -> Iterator[NDArray[np.int32]]:
-    height, width = labels.shape
-    for top in range(0, height, BAND_PX):
-        band = np.asarray(labels[top : top + BAND_PX, 0:width], dtype=np.int32)
-        for y in range(0, len(band), TILE_PX):
-            for x in range(0, width, TILE_PX):
-                yield np.ascontiguousarray(band[y : y + TILE_PX, x : x + TILE_PX])
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,9 @@ def write_geojson(
         What tells the image from others, such as its SHA-256. The same fiber of the same image
         gets the same UUID in every run.
     fibers
-        Table of fibers. Its numbers become measurements ("Area µm^2"), its text metadata, and
-        ``excluded`` decides the class.
+        Table of fibers. Its numbers and truth values become measurements ("Area µm^2"), missing
+        ones too, so that all fibers have the same; its text becomes metadata. ``excluded``, empty
+        or the reason, decides the class.
 
     Raises
     ------
@@ -158,7 +159,7 @@ def _feature(
     label: int, polygon: NDArray[np.float64], image_id: str, row: Mapping[str, Any]
 ) -> dict[str, Any]:
     points = np.round(polygon, 2).tolist()
-    name, color = EXCLUDED_CLASS if row.get("excluded") is True else FIBER_CLASS
+    name, color = EXCLUDED_CLASS if row.get("excluded") else FIBER_CLASS
     measurements: dict[str, float | str] = {}
     metadata = {"label": str(label)}
     for column, value in row.items():
@@ -194,13 +195,22 @@ def _rows_by_label(fibers: pd.DataFrame | None) -> dict[int, dict[str, Any]]:
     if fibers is None:
         return {}
     names = [str(name) for name in fibers.columns if name != "label"]
-    columns = [fibers[name].tolist() for name in names]
+    columns = [_plain(fibers[name]) for name in names]
     labels = fibers["label"].tolist()
     rows = zip(*columns, strict=True) if columns else ((),) * len(labels)
     return {
         int(label): dict(zip(names, row, strict=True))
         for label, row in zip(labels, rows, strict=True)
     }
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """Values of a column: NaN for what is missing among numbers, empty for missing text."""
+    values, missing = column.tolist(), column.isna().tolist()
+    if not any(missing):
+        return values
+    absent = "" if column.dtype.kind in "OUT" else math.nan
+    return [absent if gone else value for value, gone in zip(values, missing, strict=True)]
 
 
 def _text(path: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from biopsy_ai.measure.exclusion import is_excluded
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 
 _MAD_TO_SD = 1.4826
@@ -89,9 +90,10 @@ def angularity_scores(fibers: pd.DataFrame, limits: Limits = DEFAULTS) -> np.nda
     `size_center`. There is no published cut-off for angularity. [E]
     """
     scores = np.full(len(fibers), np.nan)
-    judged = (fibers["shape_assessable"] & ~fibers["excluded"]).to_numpy(bool)
+    kept = ~is_excluded(fibers)
+    judged = fibers["shape_assessable"].to_numpy(bool) & kept
     size = fibers["min_feret_um"].to_numpy(float)
-    center = size_center(size[~fibers["excluded"].to_numpy(bool)], limits)
+    center = size_center(size[kept], limits)
     if center is None or not judged.any():
         return scores
     normal = judged.copy()

@@ -61,7 +61,6 @@ COLUMNS = (
     "touches_tissue_edge",
     "confidence",
     "excluded",
-    "exclusion_reason",
 )
 """Columns of the fiber table, in order."""
 
@@ -109,7 +108,8 @@ def measure_fibers(
     -------
     DataFrame
         One row per fiber in the order of ``ids``, columns `COLUMNS`. Lengths in µm, angles in
-        degrees, centroids from the top left corner of the image.
+        degrees, centroids from the top left corner of the image. ``excluded`` is empty, or why
+        the fiber is left out of the statistics.
 
     Raises
     ------
@@ -186,8 +186,8 @@ def measure_fibers(
         else _column(touches_tissue_edge, total, False, bool)
     )
     fibers["confidence"] = _column(confidence, total, np.nan, np.float32)
-    fibers["excluded"] = touches_border & config.exclude_border_fibers
-    fibers["exclusion_reason"] = np.where(fibers["excluded"], CUT_BY_BORDER, "")
+    left_out = touches_border & config.exclude_border_fibers
+    fibers["excluded"] = np.where(left_out, CUT_BY_BORDER, "")
     fibers["angularity"] = angularity_scores(fibers, limits)
     if progress and total:
         progress("measure", total, total)

@@ -9,7 +9,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,50 @@ class Reference:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class StainVector:
+    """Color of a dye.
+
+    Attributes
+    ----------
+    vector : (3,) tuple of float
+        Optical density in red, green and blue, of unit length.
+    source, mark : str
+        As in `Reference`.
+    """
+
+    vector: tuple[float, float, float]
+    source: str
+    mark: str
+
+
+@lru_cache(maxsize=1)
+def _read() -> dict[str, dict[str, Any]]:
+    text = files("biopsy_ai.measure").joinpath("reference.yaml").read_text(encoding="utf-8")
+    entries: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return entries
+
+
 @lru_cache(maxsize=1)
 def _load() -> dict[str, Reference]:
-    text = files("biopsy_ai.measure").joinpath("reference.yaml").read_text(encoding="utf-8")
     return {
         name: Reference(float(entry["value"]), str(entry["source"]), str(entry["mark"]))
-        for name, entry in yaml.safe_load(text).items()
+        for name, entry in _read().items()
+        if "value" in entry
     }
+
+
+@lru_cache(maxsize=1)
+def _load_vectors() -> dict[str, StainVector]:
+    vectors = {}
+    for name, entry in _read().items():
+        if "vector" in entry:
+            vector = np.asarray(entry["vector"], dtype=float)
+            red, green, blue = (float(x) for x in vector / np.linalg.norm(vector))
+            vectors[name] = StainVector(
+                (red, green, blue), str(entry["source"]), str(entry["mark"])
+            )
+    return vectors
 
 
 def reference(name: str) -> Reference:
@@ -59,6 +98,22 @@ def reference(name: str) -> Reference:
 def all_references() -> dict[str, Reference]:
     """Every entry of ``reference.yaml``, for reports and documentation."""
     return dict(_load())
+
+
+def stain_vector(name: str) -> NDArray[np.float64]:
+    """Look up the color of a dye: (3,) optical density in red, green and blue, of unit length.
+
+    Raises
+    ------
+    KeyError
+        If there is no such entry.
+    """
+    return np.array(_load_vectors()[name].vector)
+
+
+def all_stain_vectors() -> dict[str, StainVector]:
+    """Every color of a dye in ``reference.yaml``, for reports and documentation."""
+    return dict(_load_vectors())
 
 
 @dataclass(frozen=True)
@@ -96,8 +151,9 @@ def check_limits(changed: Mapping[str, float]) -> None:
     Raises
     ------
     ValueError
-        If a name does not stand in ``reference.yaml``, if a value is not finite or not on the side
-        of zero of the default, or if a lower limit of normal does not lie below the upper.
+        If a name is that of no number of ``reference.yaml`` (the color of a dye is not one), if a
+        value is not finite or not on the side of zero of the default, or if a lower limit of
+        normal does not lie below the upper.
     """
     known = _load()
     unknown = sorted(set(changed) - set(known))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from biopsy_ai.config import MeasurementConfig
 from biopsy_ai.measure.brooke_engel import Sex, summarize_factors, variability_coefficient
+from biopsy_ai.measure.exclusion import is_excluded
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 from biopsy_ai.measure.small_fibers import summarize_obliquity, summarize_small_fibers
 
@@ -57,10 +58,11 @@ def summarize_fibers(
     if sex not in ("male", "female", None):
         raise ValueError(f"sex is 'male', 'female' or None, not {sex!r}")
     limits = DEFAULTS if config is None else Limits(config.limits)
-    measured = fibers[~fibers["excluded"].astype(bool)]
+    left_out = is_excluded(fibers)
+    measured = fibers[~left_out]
     assessable = measured[measured["shape_assessable"].astype(bool)]
     diameters = measured["min_feret_um"].to_numpy(float)
-    excluded = fibers.loc[fibers["excluded"].astype(bool), "exclusion_reason"].value_counts()
+    excluded = fibers.loc[left_out, "excluded"].value_counts()
     quantities = {name: describe(measured[name].to_numpy(float)) for name in SIZE_QUANTITIES}
     quantities |= {name: describe(assessable[name].to_numpy(float)) for name in SHAPE_QUANTITIES}
     obliquity = summarize_obliquity(measured, limits)

@@ -1,4 +1,4 @@
-"""What a section was found to be, as files: tables, label images, outlines, overlay."""
+"""What a section was found to be, as files: tables, label images, outlines, overlays."""
 
 from __future__ import annotations
 

@@ -1,66 +1,138 @@
-"""The overlay: fiber outlines over the section, with scale bar and legend."""
+"""Overlays: what was found, drawn in layers over the section, with scale bar and legend."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai import __version__
 from biopsy_ai.errors import OutputError
-from biopsy_ai.formats.contours import Polygon, fiber_polygons
+from biopsy_ai.formats.contours import Polygon
 from biopsy_ai.formats.files import replacing
-from biopsy_ai.formats.qupath import EXCLUDED_CLASS, FIBER_CLASS
-from biopsy_ai.slides.color import white_level
+from biopsy_ai.labels import WINDOW_PX, LabelArray, view_on_grid
+from biopsy_ai.report.backdrop import Backdrop
+from biopsy_ai.report.legend import Color, Entry, with_legend
 
-if TYPE_CHECKING:
-    from biopsy_ai.segmentation import Segmentation
-    from biopsy_ai.slides import Slide
+TINT = 0.5
+"""How much of the section a tint covers. The rest is gray: on a stain it would change its hue.
+[default]"""
 
-LONG_SIDE_PX = 2400
-"""Longer side of the section in the overlay, at most. [default]"""
-
-SMALL_SIDE_PX = 1200
-"""Sections of fewer pixels are enlarged to this, so that lines and text stay fine. [default]"""
-
-AREA_PX = 4_000_000
-"""Pixels of the section in the overlay, at most. [default]"""
-
-PERCENTILES = (1.0, 99.5)
-"""Fluorescence is shown from black to white between these percentiles. [default]"""
-
-FOOTER = f"biopsy-ai {__version__} – for research use only, not for diagnostic procedures"
+HATCH_PX = 9
+"""From one line of a hatching to the next. [default]"""
 
 _SHIFT = 4  # polygons are drawn with 1/16 px
 
 
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """Shapes that are drawn alike.
+
+    Attributes
+    ----------
+    polygons
+        (N, 2) arrays of (row, column) in pixels of `mpp`, open.
+    mpp
+        Pixel size (y, x) of these, µm.
+    color
+        RGB.
+    width
+        Of the outlines, pixels; 0 draws none, None draws them so that small shapes stay visible.
+    tinted, hatched
+        Whether the inside is tinted, or hatched.
+    halo
+        Whether the outlines have a white rim.
+    """
+
+    polygons: Sequence[Polygon]
+    mpp: tuple[float, float]
+    color: Color
+    width: int | None = None
+    tinted: bool = False
+    hatched: bool = False
+    halo: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Dots:
+    """Places that are too small to be outlined.
+
+    Attributes
+    ----------
+    centers_um
+        (n, 2) row, column from the corner of the section, µm.
+    color
+        RGB.
+    diameter
+        Pixels.
+    """
+
+    centers_um: NDArray[np.float64]
+    color: Color
+    diameter: float
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """A class map, of which each class is tinted in its color.
+
+    Attributes
+    ----------
+    classes
+        (H, W) class of every pixel; read by parts.
+    mpp
+        Pixel size (y, x), µm.
+    colors
+        RGB of each class that is tinted, by its number.
+    """
+
+    classes: LabelArray
+    mpp: tuple[float, float]
+    colors: dict[int, Color]
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Numbers written on the section.
+
+    Attributes
+    ----------
+    centers_um
+        (n, 2) row, column of their middles, µm.
+    texts
+        One for each.
+    """
+
+    centers_um: NDArray[np.float64]
+    texts: Sequence[str]
+
+
+Layer = Shapes | Dots | Classes | Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An overlay to draw: layers from below to above, and the legend."""
+
+    layers: Sequence[Layer]
+    legend: Sequence[Entry] = field(default_factory=tuple)
+
+
 def write_overlay(
-    path: str | Path,
-    slide: Slide | None,
-    segmentation: Segmentation,
-    *,
-    polygons: Mapping[int, Polygon] | None = None,
-    excluded: Collection[int] = (),
-    title: str = "",
+    path: str | Path, backdrop: Backdrop, picture: Picture, *, title: str = ""
 ) -> None:
-    """Draw the outlines over the section and write them as PNG.
+    """Draw layers over the section and write them as PNG.
 
     Parameters
     ----------
     path
         File to write or replace; its name should end in ``.png``.
-    slide
-        The section; fluorescence is shown by its border channel. None draws on white.
-    segmentation
-        The fibers, from the same top-left corner as the section.
-    polygons
-        Outlines by label, (row, column) in label pixels, if they are known already.
-    excluded
-        Labels of fibers that are left out of the statistics, drawn in another color.
+    backdrop
+        The section, which stays as it is.
+    picture
+        What to draw: all tints below all lines, else in the order given.
     title
         What the legend calls the section.
 
@@ -71,159 +143,119 @@ def write_overlay(
     """
     import cv2
 
-    if polygons is None:
-        polygons = dict(fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes))
-    if slide is None:
-        extent_um = np.multiply(segmentation.labels.shape, segmentation.mpp)
-        native_mpp = min(segmentation.mpp)
-    else:
-        extent_um = np.multiply(slide.shape, slide.mpp)
-        native_mpp = min(slide.mpp)
-    mpp = _overlay_mpp(extent_um, native_mpp)
-    canvas = _white(extent_um, mpp) if slide is None else _section(slide, mpp)
-    _draw_outlines(canvas, polygons, np.divide(segmentation.mpp, mpp), frozenset(excluded))
-    page = _with_legend(
-        canvas,
-        mpp,
-        title,
-        n_fibers=len(polygons),
-        n_excluded=len(frozenset(excluded) & polygons.keys()),
-    )
-    done, png = cv2.imencode(".png", page[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    canvas = backdrop.pixels.copy()
+    _tint(canvas, picture.layers, backdrop.mpp)
+    for layer in picture.layers:
+        if isinstance(layer, Shapes):
+            _outline(canvas, layer, backdrop.mpp)
+        elif isinstance(layer, Dots):
+            _dot(canvas, layer, backdrop.mpp)
+        elif isinstance(layer, Numbers):
+            _write(canvas, layer, backdrop.mpp)
+    page = with_legend(canvas, backdrop.mpp, title, picture.legend)
+    # for pictures of tissue as small as the default, in two thirds of the time
+    how = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    done, png = cv2.imencode(".png", page[:, :, ::-1], how)
     if not done:
         raise OutputError(f"{path}: the overlay cannot be encoded as PNG.")
     with replacing(path) as temporary:
         temporary.write_bytes(png.tobytes())
 
 
-def scale_bar_um(width_um: float) -> float:
-    """Choose a round length (1, 2 or 5 times a power of ten) of 8 to 20 % of a width, µm."""
-    largest = 0.2 * width_um
-    power = 10.0 ** np.floor(np.log10(largest))
-    return float(max(step * power for step in (1, 2, 5) if step * power <= largest * 1.0001))
-
-
-def _overlay_mpp(extent_um: NDArray[np.float64], native_mpp: float) -> float:
-    longest, area = float(extent_um.max()), float(extent_um.prod())
-    coarsest = longest / SMALL_SIDE_PX
-    finest = max(longest / LONG_SIDE_PX, (area / AREA_PX) ** 0.5)
-    return max(finest, min(native_mpp, coarsest))
-
-
-def _white(extent_um: NDArray[np.float64], mpp: float) -> NDArray[np.uint8]:
-    height, width = (max(1, round(float(side) / mpp)) for side in extent_um)
-    return np.full((height, width, 3), 255, dtype=np.uint8)
-
-
-def _section(slide: Slide, mpp: float) -> NDArray[np.uint8]:
-    """Whole slide as it is shown, 8-bit RGB."""
-    shape = slide.grid_shape(mpp)
-    if slide.is_rgb:
-        image = slide.read(0, 0, *shape, mpp)
-        shown = image * (255.0 / white_level(slide.dtype))
-    else:
-        border = slide.read(0, 0, *shape, mpp, channels=[slide.channels.get("border", 0)])
-        low, high = np.percentile(border, PERCENTILES)
-        shown = np.repeat((border - low) * (255.0 / max(high - low, 1e-6)), 3, axis=2)
-    return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
-
-
-def _draw_outlines(
-    canvas: NDArray[np.uint8],
-    polygons: Mapping[int, Polygon],
-    scale: NDArray[np.float64],
-    excluded: frozenset[int],
-) -> None:
+def _tint(canvas: NDArray[np.uint8], layers: Sequence[Layer], mpp: float) -> None:
     import cv2
 
-    # pixel centers have whole coordinates in OpenCV
-    fixed = {
-        label: np.rint((polygon * scale - 0.5)[:, ::-1] * 2**_SHIFT).astype(np.int32)
-        for label, polygon in polygons.items()
-    }
-    sizes = [np.ptp(points, axis=0).min() / 2**_SHIFT for points in fixed.values()]
-    thickness = 2 if sizes and float(np.median(sizes)) > 30 else 1
-    # where neighbors share a line, the rarer color is on top
-    for shown, (_, color) in ((False, FIBER_CLASS), (True, EXCLUDED_CLASS)):
-        members = [points for label, points in fixed.items() if (label in excluded) is shown]
-        if members:
-            cv2.polylines(canvas, members, True, color, thickness, cv2.LINE_AA, _SHIFT)
+    if not any(isinstance(at, Classes) or (isinstance(at, Shapes) and at.tinted) for at in layers):
+        return
+    color = np.zeros_like(canvas)
+    where = np.zeros(canvas.shape[:2], np.uint8)
+    for layer in layers:
+        if isinstance(layer, Classes):
+            _paint_classes(color, where, layer, mpp)
+        elif isinstance(layer, Shapes) and layer.tinted:
+            for points in _on_canvas(layer, mpp):
+                cv2.fillPoly(color, [points], layer.color, cv2.LINE_8, _SHIFT)
+                cv2.fillPoly(where, [points], 1, cv2.LINE_8, _SHIFT)
+    gray = cv2.cvtColor(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    cv2.copyTo(cv2.addWeighted(color, TINT, gray, 1 - TINT, 0), where, canvas)
 
 
-def _with_legend(
-    canvas: NDArray[np.uint8], mpp: float, title: str, *, n_fibers: int, n_excluded: int
-) -> NDArray[np.uint8]:
-    """Put a white strip with scale bar, legend and footer below the section."""
-    font = int(np.clip(max(canvas.shape[:2]) / 90, 15, 26))
-    width = max(canvas.shape[1], 50 * font)
-    strip = _strip(width, font, mpp, canvas.shape[1] * mpp, title, n_fibers, n_excluded)
-    page = np.full((len(canvas) + len(strip), width, 3), 255, dtype=np.uint8)
-    page[: len(canvas), : canvas.shape[1]] = canvas
-    page[len(canvas) :] = strip
-    return page
-
-
-def _strip(
-    width: int, font: int, mpp: float, width_um: float, title: str, n_fibers: int, n_excluded: int
-) -> NDArray[np.uint8]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    height = int(4.6 * font)
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
-    drawing = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    points = font * 72 / 100
-    first, second = 1.3 * font, 3.4 * font
-
-    length_um = scale_bar_um(width_um)
-    bar_px = length_um / mpp
-    axes.plot(
-        [font, font + bar_px], [first, first], color="black", lw=font / 5, solid_capstyle="butt"
-    )
-    unit = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
-    x = font + bar_px + 0.6 * font
-    bar_text = axes.text(x, first, unit, fontsize=points, va="center")
-
-    entries = [(FIBER_CLASS[1], f"fiber outlines ({n_fibers - n_excluded:,})")]
-    if n_excluded:
-        entries.append((EXCLUDED_CLASS[1], f"left out of statistics ({n_excluded:,})"))
-    x = bar_text.get_window_extent(drawing.get_renderer()).x1 + 2.5 * font
-    for color, name in entries:
-        axes.plot([x, x + 2 * font], [first, first], color=np.divide(color, 255), lw=font / 6)
-        text = axes.text(x + 2.5 * font, first, name, fontsize=points, va="center")
-        x = text.get_window_extent(drawing.get_renderer()).x1 + 2.5 * font
-
-    gray = "0.35"
-    small = 0.8 * points
-    footer = axes.text(
-        width - font, second, FOOTER, fontsize=small, va="center", ha="right", color=gray
-    )
-    room = footer.get_window_extent(drawing.get_renderer()).x0 - 2 * font
-    _fitted_text(axes, drawing, title, room, x=font, y=second, fontsize=small, va="center")
-    with warnings.catch_warnings():
-        # names in scripts that the font lacks show as boxes
-        warnings.filterwarnings("ignore", message="Glyph")
-        drawing.draw()
-    pixels: NDArray[np.uint8] = np.asarray(drawing.buffer_rgba())[:, :, :3]
-    return np.ascontiguousarray(pixels)
-
-
-def _fitted_text(
-    axes: Any, drawing: Any, title: str, room: float, *, x: float, y: float, **style: Any
+def _paint_classes(
+    color: NDArray[np.uint8], where: NDArray[np.uint8], layer: Classes, mpp: float
 ) -> None:
-    """Write a title, shortened until it ends before `room`."""
-    shown = title
-    while shown:
-        # a dollar sign would start a formula
-        text = axes.text(x, y, shown.replace("$", r"\$"), **style)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph")
-            end = text.get_window_extent(drawing.get_renderer()).x1
-        if end <= room:
-            return
-        text.remove()
-        shown = title[: int(len(shown) * min(0.95, room / end))].rstrip("…") + "…"
-        if len(shown) < 6:
-            return
+    shown = view_on_grid(layer.classes, layer.mpp, where.shape, (mpp, mpp))
+    palette = np.zeros((256, 3), np.uint8)
+    palette[list(layer.colors)] = list(layer.colors.values())
+    tinted = np.zeros(256, np.uint8)
+    tinted[list(layer.colors)] = 1
+    side = max(1, int(WINDOW_PX * min(min(layer.mpp) / mpp, 1.0)))
+    for y in range(0, where.shape[0], side):
+        for x in range(0, where.shape[1], side):
+            window = slice(y, y + side), slice(x, x + side)
+            classes = np.asarray(shown[window])
+            color[window] = palette[classes]
+            where[window] = tinted[classes]
+
+
+def _on_canvas(layer: Shapes, mpp: float) -> list[NDArray[np.int32]]:
+    # pixel centers have whole coordinates in OpenCV
+    scale = np.divide(layer.mpp, mpp)
+    return [
+        np.rint((polygon * scale - 0.5)[:, ::-1] * 2**_SHIFT).astype(np.int32)
+        for polygon in layer.polygons
+    ]
+
+
+def _outline(canvas: NDArray[np.uint8], layer: Shapes, mpp: float) -> None:
+    import cv2
+
+    shapes = _on_canvas(layer, mpp)
+    if not shapes:
+        return
+    if layer.hatched:
+        _hatch(canvas, shapes, layer.color)
+    width = _line_width(shapes) if layer.width is None else layer.width
+    if layer.halo:
+        cv2.polylines(canvas, shapes, True, (255, 255, 255), width + 2, cv2.LINE_AA, _SHIFT)
+    if width:
+        cv2.polylines(canvas, shapes, True, layer.color, width, cv2.LINE_AA, _SHIFT)
+
+
+def _line_width(shapes: Sequence[NDArray[np.int32]]) -> int:
+    sizes = [np.ptp(points, axis=0).min() / 2**_SHIFT for points in shapes]
+    return 2 if float(np.median(sizes)) > 30 else 1
+
+
+def _hatch(canvas: NDArray[np.uint8], shapes: Sequence[NDArray[np.int32]], color: Color) -> None:
+    import cv2
+
+    for points in shapes:
+        x0, y0 = np.maximum(points.min(axis=0) >> _SHIFT, 0)
+        x1, y1 = (points.max(axis=0) >> _SHIFT) + 2
+        part = canvas[y0:y1, x0:x1]
+        if not part.size:
+            continue
+        inside = np.zeros(part.shape[:2], np.uint8)
+        cv2.fillPoly(inside, [points - (np.array([x0, y0]) << _SHIFT)], 1, cv2.LINE_8, _SHIFT)
+        y, x = np.ogrid[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]]
+        part[(inside > 0) & ((x + y) % HATCH_PX < 2)] = color
+
+
+def _dot(canvas: NDArray[np.uint8], layer: Dots, mpp: float) -> None:
+    import cv2
+
+    radius = round(layer.diameter / 2 * 2**_SHIFT)
+    centers = np.rint((layer.centers_um / mpp - 0.5) * 2**_SHIFT).astype(int)
+    for y, x in centers.tolist():
+        cv2.circle(canvas, (x, y), radius, layer.color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _write(canvas: NDArray[np.uint8], layer: Numbers, mpp: float) -> None:
+    import cv2
+
+    size = float(np.clip(max(canvas.shape[:2]) / 1400, 0.8, 1.6))
+    for (y, x), text in zip(layer.centers_um / mpp, layer.texts, strict=True):
+        (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 3)
+        at = round(x - wide / 2), round(y + high / 2)
+        for color, width in (((255, 255, 255), 7), ((0, 0, 0), 3)):
+            cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, color, width, cv2.LINE_AA)

@@ -4,32 +4,52 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.errors import Cancelled
+from biopsy_ai.formats.class_map import TISSUE_FILE, write_class_map
 from biopsy_ai.formats.contours import Polygon, fiber_polygons, to_image_xy
 from biopsy_ai.formats.files import output_folder, remove_result
-from biopsy_ai.formats.imagej import NOT_WRITTEN, write_roiset
+from biopsy_ai.formats.imagej import write_roiset
 from biopsy_ai.formats.label_image import LABELS_FILE, write_label_image
 from biopsy_ai.formats.qupath import write_geojson
-from biopsy_ai.formats.tables import write_fibers_csv, write_json
+from biopsy_ai.formats.tables import write_csv, write_fibers_csv, write_json
 from biopsy_ai.labels import LabelArray
-from biopsy_ai.report.overlay import write_overlay
+from biopsy_ai.report.backdrop import Backdrop, read_backdrop
+from biopsy_ai.report.overlay import Picture, write_overlay
+from biopsy_ai.report.pictures import (
+    Fibers,
+    show_conditions,
+    show_fascicles,
+    show_fibers,
+    show_nuclei,
+    show_tissue,
+)
+from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 if TYPE_CHECKING:
-    from biopsy_ai.pipeline import Analysis
+    from biopsy_ai.analysis import Analysis
     from biopsy_ai.progress import Progress
 
 FIBERS_FILE = "fibers.csv"
 GEOJSON_FILE = "fibers.geojson"
 ROISET_FILE = "RoiSet.zip"
 OVERLAY_FILE = "overlay.png"
+NUCLEI_FILE = "nuclei.csv"
+NUCLEUS_LABELS_FILE = "nuclei.tif"
+FASCICLES_FILE = "fascicles.tif"
+QUALITY_FILE = "quality.csv"
+NUCLEI_OVERLAY_FILE = "overlay_nuclei.png"
+TISSUE_OVERLAY_FILE = "overlay_tissue.png"
+FASCICLES_OVERLAY_FILE = "overlay_fascicles.png"
+CONDITION_OVERLAY_FILE = "overlay_condition.png"
 SUMMARY_FILE = "summary.json"
 """Written last: where it stands, the run that wrote the results beside it was not interrupted."""
 
@@ -38,12 +58,19 @@ RESULT_FILES = (
     LABELS_FILE,
     GEOJSON_FILE,
     ROISET_FILE,
+    NUCLEI_FILE,
+    NUCLEUS_LABELS_FILE,
+    TISSUE_FILE,
+    FASCICLES_FILE,
+    QUALITY_FILE,
     OVERLAY_FILE,
+    NUCLEI_OVERLAY_FILE,
+    TISSUE_OVERLAY_FILE,
+    FASCICLES_OVERLAY_FILE,
+    CONDITION_OVERLAY_FILE,
     SUMMARY_FILE,
 )
-"""All results of one section."""
-
-N_STEPS = 7
+"""All results that a section may have."""
 
 
 def is_complete(folder: str | Path, summary: dict[str, Any]) -> bool:
@@ -54,14 +81,36 @@ def is_complete(folder: str | Path, summary: dict[str, Any]) -> bool:
     folder
         Folder of one section.
     summary
-        Content of its summary.json. Where its warnings say that RoiSet.zip was not written, that
-        file may be missing.
+        Content of its summary.json, whose ``files`` names the results beside it.
     """
-    missing = {name for name in RESULT_FILES if not (Path(folder) / name).is_file()}
-    warnings = summary.get("warnings") or []
-    if any(str(warning).startswith(f"{ROISET_FILE} {NOT_WRITTEN}") for warning in warnings):
-        missing.discard(ROISET_FILE)
-    return not missing
+    named = summary.get("files")
+    if not isinstance(named, list) or not named:
+        return False
+    return all((Path(folder) / str(name)).is_file() for name in (*named, SUMMARY_FILE))
+
+
+def result_files(analysis: Analysis) -> tuple[str, ...]:
+    """Name the results that a section has, in the order of `RESULT_FILES`."""
+    segmentation = analysis.segmentation
+    fascicles = analysis.fascicles is not None and not analysis.fascicles.whole_section
+    nuclei = analysis.nuclei is not None
+    labeled = nuclei and segmentation.nuclei is not None
+    tissue = segmentation.tissue is not None
+    conditions = "condition" in analysis.fibers and bool(
+        (analysis.fibers["condition"].fillna("") != "").any()
+    )
+    known = {
+        NUCLEI_FILE: nuclei,
+        NUCLEUS_LABELS_FILE: labeled,
+        TISSUE_FILE: tissue,
+        FASCICLES_FILE: fascicles,
+        QUALITY_FILE: analysis.quality is not None,
+        NUCLEI_OVERLAY_FILE: labeled,
+        TISSUE_OVERLAY_FILE: tissue,
+        FASCICLES_OVERLAY_FILE: fascicles,
+        CONDITION_OVERLAY_FILE: conditions,
+    }
+    return tuple(name for name in RESULT_FILES if known.get(name, True))
 
 
 def save_analysis(
@@ -70,11 +119,12 @@ def save_analysis(
     *,
     progress: Progress | None = None,
 ) -> Path:
-    """Write tables, outlines, overlay and summary of one section.
+    """Write tables, label images, outlines, overlays and summary of one section.
 
-    fibers.csv, fibers.tif, fibers.geojson, RoiSet.zip, overlay.png and, last, summary.json. The
-    summary of an earlier run is removed first, so an interrupted run leaves none. What could not
-    be written is added to the warnings in ``analysis.summary``, which is the summary written.
+    `result_files` and, last, summary.json, whose ``files`` names the others. The summary of an
+    earlier run is removed first, so an interrupted run leaves none, and so are results that this
+    section does not have. What could not be written is added to the warnings in
+    ``analysis.summary``, which is the summary written.
 
     Parameters
     ----------
@@ -96,91 +146,170 @@ def save_analysis(
         Something cannot be written.
     """
     folder = output_folder(folder)
+    names = result_files(analysis)
     remove_result(folder / SUMMARY_FILE)
+    for name in set(RESULT_FILES).difference(names):
+        remove_result(folder / name)
     segmentation, slide, fibers = analysis.segmentation, analysis.slide, analysis.fibers
-    polygons: dict[int, Polygon] = {}
+    done = 0
 
-    def image_outlines() -> Iterator[tuple[int, NDArray[np.float64]]]:
-        image_mpp = segmentation.mpp if slide is None else slide.mpp
-        for label, polygon in polygons.items():
-            yield label, to_image_xy(polygon, segmentation.mpp, image_mpp)
-
-    def roiset() -> None:
-        warning = write_roiset(folder / ROISET_FILE, image_outlines())
-        if warning is not None and warning not in analysis.summary.get("warnings", []):
-            analysis.summary.setdefault("warnings", []).append(warning)
+    def step(action: Callable[..., object], *arguments: Any, **options: Any) -> None:
+        nonlocal done
+        if progress is not None:
+            progress("report", done, len(names))
+        action(*arguments, **options)
+        done += 1
 
     # Compressing and drawing leave the interpreter free for the text files. The summary comes last.
-    labels = _UntilStopped(segmentation.labels)
-    with ThreadPoolExecutor(2, "biopsy-ai-save") as background, labels:
-        waiting = [
-            background.submit(write_label_image, folder / LABELS_FILE, labels, segmentation.mpp)
-        ]
-        done = 0
-
-        def step(action: Callable[[], object]) -> None:
-            nonlocal done
-            if progress is not None:
-                progress("report", done, N_STEPS)
-            action()
-            done += 1
-
-        step(lambda: write_fibers_csv(folder / FIBERS_FILE, fibers))
+    with _Background() as background:
+        _submit_images(background, analysis, folder)
+        backdrop = background.submit(read_backdrop, slide, segmentation)
+        step(write_fibers_csv, folder / FIBERS_FILE, fibers)
+        if analysis.nuclei is not None:
+            step(write_csv, folder / NUCLEI_FILE, _with_class_names(analysis.nuclei))
+        if analysis.quality is not None:
+            step(write_csv, folder / QUALITY_FILE, analysis.quality)
+        polygons = dict(
+            sorted(
+                fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes),
+                key=itemgetter(0),
+            )
+        )
+        drawn = Fibers(polygons, segmentation.mpp, fibers)
+        for name, picture in _pictures(analysis, drawn).items():
+            background.submit(_draw, folder / name, backdrop, picture, analysis.name)
+        image_mpp = segmentation.mpp if slide is None else slide.mpp
+        outlines = _Outlines(polygons, segmentation.mpp, image_mpp)
         step(
-            lambda: polygons.update(
-                sorted(
-                    fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes),
-                    key=itemgetter(0),
-                )
-            )
+            write_geojson,
+            folder / GEOJSON_FILE,
+            outlines,
+            image_id=_image_id(analysis),
+            fibers=fibers,
         )
-        waiting.append(
-            background.submit(
-                write_overlay,
-                folder / OVERLAY_FILE,
-                slide,
-                segmentation,
-                polygons=polygons,
-                excluded=fibers.loc[fibers["excluded"], "label"].tolist(),
-                title=analysis.name,
-            )
-        )
-        step(
-            lambda: write_geojson(
-                folder / GEOJSON_FILE,
-                image_outlines(),
-                image_id=_image_id(analysis),
-                fibers=fibers,
-            )
-        )
-        step(roiset)
-        for writing in waiting:
-            step(writing.result)
-    step(lambda: write_json(folder / SUMMARY_FILE, analysis.summary))
+        step(_write_roiset, analysis, folder / ROISET_FILE, outlines)
+        for writing in background.submitted:
+            if writing is not backdrop:
+                step(writing.result)
+    analysis.summary["files"] = [name for name in names if (folder / name).is_file()]
+    step(write_json, folder / SUMMARY_FILE, analysis.summary)
     if progress is not None:
-        progress("report", N_STEPS, N_STEPS)
+        progress("report", len(names), len(names))
     return folder
 
 
-class _UntilStopped:
-    """A label image that ends the thread that reads it when the rest has failed or was stopped."""
+def _submit_images(background: _Background, analysis: Analysis, folder: Path) -> None:
+    """Start writing the label images and the class map."""
+    segmentation, fascicles = analysis.segmentation, analysis.fascicles
+    nuclei, tissue = segmentation.nuclei, segmentation.tissue
 
-    def __init__(self, labels: LabelArray) -> None:
-        self.labels = labels
-        self.shape = labels.shape
-        self.stopped = threading.Event()
+    def start(write: Callable[..., None], name: str, pixels: LabelArray, *more: Any) -> None:
+        background.submit(write, folder / name, background.guard(pixels), *more)
 
-    def __enter__(self) -> None:
-        pass
+    start(write_label_image, LABELS_FILE, segmentation.labels, segmentation.mpp)
+    if nuclei is not None and analysis.nuclei is not None:
+        start(write_label_image, NUCLEUS_LABELS_FILE, nuclei.labels, nuclei.mpp, "nucleus labels")
+    if tissue is not None:
+        start(write_class_map, TISSUE_FILE, tissue.classes, TISSUE_CLASSES, tissue.mpp)
+    if fascicles is not None and not fascicles.whole_section:
+        start(write_label_image, FASCICLES_FILE, fascicles.labels, fascicles.mpp, "fascicle labels")
+
+
+def _pictures(analysis: Analysis, fibers: Fibers) -> dict[str, Callable[[Backdrop], Picture]]:
+    """What is drawn, by the name of the file."""
+    nuclei, tissue = analysis.segmentation.nuclei, analysis.segmentation.tissue
+    fascicles, rows = analysis.fascicles, analysis.nuclei
+    pictures: dict[str, Callable[[Backdrop], Picture]] = {
+        OVERLAY_FILE: lambda _: show_fibers(fibers),
+    }
+    if nuclei is not None and rows is not None:
+        pictures[NUCLEI_OVERLAY_FILE] = lambda backdrop: show_nuclei(fibers, nuclei, rows, backdrop)
+    if tissue is not None:
+        composition = analysis.summary.get("tissue") or {}
+        pictures[TISSUE_OVERLAY_FILE] = lambda _: show_tissue(tissue, composition)
+    if fascicles is not None and not fascicles.whole_section:
+        pictures[FASCICLES_OVERLAY_FILE] = lambda _: show_fascicles(fibers, fascicles)
+    if CONDITION_OVERLAY_FILE in result_files(analysis):
+        pictures[CONDITION_OVERLAY_FILE] = lambda _: show_conditions(fibers)
+    return pictures
+
+
+def _draw(
+    path: Path,
+    backdrop: Future[Backdrop],
+    picture: Callable[[Backdrop], Picture],
+    title: str,
+) -> None:
+    section = backdrop.result()
+    write_overlay(path, section, picture(section), title=title)
+
+
+def _write_roiset(analysis: Analysis, path: Path, outlines: _Outlines) -> None:
+    warning = write_roiset(path, outlines)
+    if warning is not None and warning not in analysis.summary.get("warnings", []):
+        analysis.summary.setdefault("warnings", []).append(warning)
+
+
+def _with_class_names(nuclei: pd.DataFrame) -> pd.DataFrame:
+    """The table of nuclei with names in place of the numbers of tissue classes."""
+    return nuclei.assign(tissue_class=nuclei["tissue_class"].map(dict(enumerate(TISSUE_CLASSES))))
+
+
+class _Outlines:
+    """Outlines of fibers in (x, y) pixels of the image, to go through as often as needed."""
+
+    def __init__(
+        self,
+        polygons: dict[int, Polygon],
+        label_mpp: tuple[float, float],
+        image_mpp: tuple[float, float],
+    ) -> None:
+        self._polygons = polygons
+        self._mpp = label_mpp, image_mpp
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        for label, polygon in self._polygons.items():
+            yield label, to_image_xy(polygon, *self._mpp)
+
+
+class _Background:
+    """Threads that write label images and overlays until the rest has failed or was stopped."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Future[Any]] = []
+        self._threads = ThreadPoolExecutor(2, "biopsy-ai-save")
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self.stopped.set()
+            self._stopped.set()
+        self._threads.shutdown(cancel_futures=kind is not None)
+
+    def submit(self, action: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Start an action as soon as one of the threads is free."""
+        self.submitted.append(self._threads.submit(action, *arguments))
+        return self.submitted[-1]
+
+    def guard(self, pixels: LabelArray) -> LabelArray:
+        """See an image in a way that ends the thread that reads it when all is stopped."""
+        return _UntilStopped(pixels, self._stopped)
+
+
+class _UntilStopped:
+    """An image that cannot be read any more once all was stopped."""
+
+    def __init__(self, pixels: LabelArray, stopped: threading.Event) -> None:
+        self.pixels = pixels
+        self.shape = pixels.shape
+        self.stopped = stopped
 
     def __getitem__(self, key: Any, /) -> Any:
         if self.stopped.is_set():
             raise Cancelled("saving was stopped")
-        return self.labels[key]
+        return self.pixels[key]
 
 
 def _image_id(analysis: Analysis) -> str:

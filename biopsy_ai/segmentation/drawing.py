@@ -11,9 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 from biopsy_ai.segmentation.merging import merge_pieces
 from biopsy_ai.segmentation.seeds import core_mask, find_seeds, flood, grow, height_score
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.tissue_classes import FIBER
 
 COARSE = 2
 """Seeds are found, flooded and merged on maps averaged over squares of this side, pixels."""
+
+PLANES = {
+    "foreground": 1,
+    "border": COARSE,
+    "distance": COARSE,
+    "nucleus": 1,
+    "nucleus_distance": COARSE,
+    "tissue": COARSE,
+}
+"""Maps of the network, and how many pixels of the full grid a side of their pixels takes."""
 
 _CORNER_STEPS = 2
 """Growth on the full grid into what the coarse grid is too coarse for, pixels."""
@@ -29,22 +40,50 @@ class FiberMaps:
         (H, W) uint8 on the full grid; H and W are even.
     border, distance
         (H / 2, W / 2) uint8, area averages.
+    nucleus
+        (H, W) uint8 foreground of nuclei; None where the network draws no nuclei.
+    nucleus_distance
+        (H / 2, W / 2) uint8, area averages; None where the network draws no nuclei.
+    tissue
+        (H / 2, W / 2) uint8 index of the tissue class; None where the network tells none.
     """
 
     foreground: NDArray[np.uint8]
     border: NDArray[np.uint8]
     distance: NDArray[np.uint8]
+    nucleus: NDArray[np.uint8] | None = None
+    nucleus_distance: NDArray[np.uint8] | None = None
+    tissue: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         height, width = self.foreground.shape
         if height % COARSE or width % COARSE:
             raise ValueError(f"maps of {height} x {width} px: both sides must be even")
-        for name in ("border", "distance"):
-            shape = getattr(self, name).shape
-            if shape != (height // COARSE, width // COARSE):
+        for name, step in PLANES.items():
+            plane = getattr(self, name)
+            if plane is not None and plane.shape != (height // step, width // step):
                 raise ValueError(
-                    f"the {name} map has the shape {shape}, half of {height} x {width} was expected"
+                    f"the {name} map has the shape {plane.shape}, "
+                    f"{height // step} x {width // step} was expected"
                 )
+        if (self.nucleus is None) != (self.nucleus_distance is None):
+            raise ValueError("nucleus and nucleus_distance come together or not at all")
+
+    @property
+    def planes(self) -> dict[str, NDArray[np.uint8]]:
+        """The maps that are there, by name, in the order of `PLANES`."""
+        there = ((name, getattr(self, name)) for name in PLANES)
+        return {name: plane for name, plane in there if plane is not None}
+
+    def cut(self, y0: int, x0: int, y1: int, x1: int) -> FiberMaps:
+        """Cut out a rectangle, half-open, even numbers."""
+        return FiberMaps(
+            **{
+                name: plane[y0 // step : y1 // step, x0 // step : x1 // step]
+                for name, plane in self.planes.items()
+                for step in (PLANES[name],)
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -76,26 +115,48 @@ class FiberDrawing:
     confidence: float
 
 
-def fiber_maps(foreground: ArrayLike, border: ArrayLike, distance: ArrayLike) -> FiberMaps:
-    """Quantize the maps of one field and average two of them over 2 x 2 pixels.
+def fiber_maps(
+    foreground: ArrayLike,
+    border: ArrayLike,
+    distance: ArrayLike,
+    nuclei: tuple[ArrayLike, ArrayLike] | None = None,
+    tissue: NDArray[np.uint8] | None = None,
+) -> FiberMaps:
+    """Quantize the maps of one field and average those of border and distance over 2 x 2 pixels.
 
     Parameters
     ----------
     foreground, border, distance
         (H, W) arrays, float in 0..1 or uint8 in 0..255. An odd side is filled up by a copy of
         the last row or column.
+    nuclei
+        Foreground and distance of nuclei, in the same form.
+    tissue
+        (H / 2, W / 2) tissue classes, rounded up where a side is odd.
     """
     import cv2
 
-    full = [_quantize(array) for array in (foreground, border, distance)]
+    full = [_quantize(array) for array in (foreground, border, distance, *(nuclei or ()))]
     shape = full[0].shape
     if any(array.shape != shape or array.ndim != 2 for array in full):
-        raise ValueError("the three maps must be two-dimensional and of one shape")
-    pad = [(0, side % COARSE) for side in shape]
-    full = [np.pad(array, pad, mode="edge") for array in full]
+        raise ValueError("the maps must be two-dimensional and of one shape")
+    if any(side % COARSE for side in shape):
+        pad = [(0, side % COARSE) for side in shape]
+        full = [np.pad(array, pad, mode="edge") for array in full]
     half = (full[0].shape[1] // COARSE, full[0].shape[0] // COARSE)
-    small = [cv2.resize(array, half, interpolation=cv2.INTER_AREA) for array in full[1:]]
-    return FiberMaps(full[0], *(array.astype(np.uint8, copy=False) for array in small))
+
+    def halved(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        small = cv2.resize(array, half, interpolation=cv2.INTER_AREA)
+        return small.astype(np.uint8, copy=False)
+
+    return FiberMaps(
+        full[0],
+        halved(full[1]),
+        halved(full[2]),
+        nucleus=full[3] if nuclei else None,
+        nucleus_distance=halved(full[4]) if nuclei else None,
+        tissue=tissue,
+    )
 
 
 def _quantize(array: ArrayLike) -> NDArray[np.uint8]:
@@ -120,7 +181,9 @@ def coarse_labels(maps: FiberMaps, thresholds: InstanceThresholds) -> NDArray[np
     foreground = cv2.resize(maps.foreground, (width, height), interpolation=cv2.INTER_AREA)
     score = cv2.GaussianBlur(height_score(maps.border, maps.distance), (3, 3), 0)
     core = core_mask(foreground, maps.border, maps.distance, thresholds)
-    seeds = find_seeds(core, score, thresholds)
+    seeds = find_seeds(
+        core, score, seed_height=thresholds.seed_height, min_peak=thresholds.min_peak
+    )
     inside = cv2.compare(foreground, 255 * thresholds.foreground, cv2.CMP_GT)
     labels = flood(seeds, score, core, inside)
     return merge_pieces(labels, maps.border, maps.distance, thresholds)
@@ -147,7 +210,8 @@ def draw_fibers(
     maps
         Of the same field.
     thresholds
-        Of which ``foreground``, ``min_peak``, ``min_foreground`` and ``min_area_um2`` are used.
+        Of which ``foreground``, ``min_peak``, ``min_foreground``, ``min_area_um2`` and
+        ``min_fiber_share`` are used.
     mpp
         Pixel size of the full grid, µm.
     """
@@ -171,6 +235,8 @@ def draw_fibers(
         shape = (labels[box[0] : box[2], box[1] : box[3]] == label).view(np.uint8)
         if cv2.minMaxLoc(distance, shape)[1] < 255 * thresholds.min_peak:
             continue
+        if _fiber_share(maps, shape, box) < thresholds.min_fiber_share:
+            continue
         y0, x0 = np.maximum(np.array(box[:2]) * COARSE - origin - margin, 0)
         y1, x1 = np.array(box[2:]) * COARSE - origin + margin
         drawing = _draw(full[y0:y1, x0:x1], foreground[y0:y1, x0:x1], label, origin + (y0, x0))
@@ -180,6 +246,16 @@ def draw_fibers(
             and drawing.confidence >= thresholds.min_foreground
         ):
             yield drawing
+
+
+def _fiber_share(maps: FiberMaps, shape: NDArray[np.uint8], box: list[int]) -> float:
+    """Share of a fiber on the coarse grid that the tissue classes call fiber."""
+    import cv2
+
+    if maps.tissue is None:
+        return 1.0
+    called = cv2.compare(maps.tissue[box[0] : box[2], box[1] : box[3]], FIBER, cv2.CMP_EQ)
+    return cv2.countNonZero(cv2.bitwise_and(called, shape * 255)) / cv2.countNonZero(shape)
 
 
 def _draw(

@@ -16,6 +16,8 @@ from biopsy_ai.segmentation.tiles import Margins
 if TYPE_CHECKING:
     import torch
 
+    from biopsy_ai.segmentation.network import Logits
+
 
 class MapNetwork:
     """The network of a model on a device.
@@ -51,18 +53,46 @@ class MapNetwork:
         stack = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
         batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            maps = self._forward(batch, context)
-            if self._dtype != torch.float32 and bool(torch.isnan(maps.sum())):
+            logits = self._forward(batch, context)
+            if self._dtype != torch.float32 and _overflowed(logits):
                 self._network = self._network.float()
                 self._dtype = torch.float32
-                maps = self._forward(batch, context)
-            quantized = maps.mul_(255).round_().to(torch.uint8).cpu().numpy()
-        return [fiber_maps(*planes) for planes in quantized]
+                logits = self._forward(batch, context)
+            fibers = _quantized(logits.fibers)
+            nuclei = None if logits.nuclei is None else _quantized(logits.nuclei)
+            tissue = None
+            if logits.tissue is not None:
+                tissue = logits.tissue.argmax(1).to(torch.uint8).cpu().numpy()
+        return [
+            fiber_maps(
+                planes[0],
+                planes[1],
+                planes[2],
+                nuclei=None if nuclei is None else (nuclei[i, 0], nuclei[i, 1]),
+                tissue=None if tissue is None else tissue[i],
+            )
+            for i, planes in enumerate(fibers)
+        ]
 
-    def _forward(self, batch: torch.Tensor, context: Margins) -> torch.Tensor:
+    def _forward(self, batch: torch.Tensor, context: Margins) -> Logits:
         import torch
 
         pictures = batch.to(
             device=self.device.name, dtype=self._dtype, memory_format=torch.channels_last
         )
-        return self._network(pictures, context).contiguous().sigmoid()
+        logits: Logits = self._network(pictures, context)
+        return logits
+
+
+def _overflowed(logits: Logits) -> bool:
+    import torch
+
+    return any(part is not None and bool(torch.isnan(part.sum())) for part in logits)
+
+
+def _quantized(logits: torch.Tensor) -> NDArray[np.uint8]:
+    import torch
+
+    maps = logits.contiguous().sigmoid().mul_(255).round_()
+    quantized: NDArray[np.uint8] = maps.to(torch.uint8).cpu().numpy()
+    return quantized

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import ModelError
+from biopsy_ai.segmentation.nuclei import NucleusThresholds
 from biopsy_ai.segmentation.thresholds import THRESHOLD_SETS, InstanceThresholds
 
 if TYPE_CHECKING:
@@ -75,6 +77,21 @@ class Model:
             fibers as pale: there the maps are less certain than in bright field otherwise.
         """
         return InstanceThresholds.from_mapping(self.spec.get(name, self.spec["thresholds"]))
+
+    @cached_property
+    def nucleus_thresholds(self) -> NucleusThresholds:
+        """Thresholds of the nuclei; defaults where they were not tuned."""
+        return NucleusThresholds.from_mapping(self.spec.get("nucleus_thresholds", {}))
+
+    @property
+    def draws_nuclei(self) -> bool:
+        """Whether the network draws nuclei."""
+        return bool(self.spec["architecture"].get("nuclei", False))
+
+    @property
+    def draws_tissue(self) -> bool:
+        """Whether the network tells tissue classes."""
+        return bool(self.spec["architecture"].get("tissue", False))
 
     def network(self, device: Device | str = "auto") -> torch.nn.Module:
         """Build the network for prediction on a device.
@@ -279,6 +296,7 @@ def _check(model: Model) -> None:
 
     from biopsy_ai.segmentation.network import FiberNet
 
+    _ = model.nucleus_thresholds
     for name in THRESHOLD_SETS:
         model.thresholds_for(name)
     known = inspect.signature(FiberNet.__init__).parameters
@@ -315,7 +333,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, InstanceThresholds):
+    if isinstance(value, InstanceThresholds | NucleusThresholds):
         return value.as_dict()
     if isinstance(value, np.generic):
         return value.item()

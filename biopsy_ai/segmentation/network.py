@@ -1,14 +1,14 @@
-"""The network: a compact residual U-Net that draws fibers on the 0.5 µm grid.
+"""The network: a compact residual U-Net that draws fibers, nuclei and tissue classes.
 
 Pixel-unshuffle takes the picture to 1 µm, one light stage keeps the fine detail, and the heavy
-stages run at 2–32 µm, where whole fibers come into view. Pixel-shuffle brings the maps back to
-0.5 µm. Normalisation is folded into the convolutions after training, so that prediction runs
-nothing but convolutions and additions.
+stages run at 2–32 µm, where whole fibers come into view. Pixel-shuffle brings the maps of fibers
+and nuclei back to 0.5 µm; tissue classes stay at 1 µm. Normalisation is folded into the
+convolutions after training, so that prediction runs nothing but convolutions and additions.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,22 @@ from torch import Tensor, nn
 from biopsy_ai.segmentation.tiles import Margins
 
 MAPS = ("foreground", "border", "distance")
-"""Names of the output maps, in order."""
+"""Names of the maps of fibers, in order."""
+
+NUCLEUS_MAPS = ("foreground", "distance")
+"""Names of the maps of nuclei, in order."""
+
+N_CLASSES = 7
+"""Tissue classes, those of `biopsy_ai.tissue_classes.TISSUE_CLASSES`."""
+
+TISSUE_STEP = 2
+"""Pixels of the picture per pixel of the tissue classes, along each side."""
+
+HEADS = ("nucleus_head", "tissue_head")
+"""Parts of the network that a model may lack."""
+
+_HEAD_WIDTH = 16
+"""Channels inside these parts: wider ones cost speed. [default]"""
 
 REACH = 6
 """Pixels of its own stage by which a stage on the way up, and all after it, look around."""
@@ -48,8 +63,26 @@ class Residual(nn.Module):
         return torch.relu(x + self.body(x))
 
 
+class Logits(NamedTuple):
+    """What the network draws, before the sigmoid or softmax.
+
+    Attributes
+    ----------
+    fibers
+        (N, 3, H, W) `MAPS`.
+    nuclei
+        (N, 2, H, W) `NUCLEUS_MAPS`; None where the network has no such part.
+    tissue
+        (N, 7, H / 2, W / 2) tissue classes; None where the network has no such part.
+    """
+
+    fibers: Tensor
+    nuclei: Tensor | None = None
+    tissue: Tensor | None = None
+
+
 class FiberNet(nn.Module):
-    """Maps of fibers from a picture.
+    """Maps of fibers, and of nuclei and tissue classes if wanted, from a picture.
 
     Parameters
     ----------
@@ -61,10 +94,12 @@ class FiberNet(nn.Module):
         Residual blocks per stage on the way down; one follows each stage on the way up.
     fine
         Residual blocks at 1 µm before the maps are drawn.
+    nuclei, tissue
+        Whether nuclei and tissue classes are drawn as well.
 
     Notes
     -----
-    Input (N, 3, H, W), H and W multiples of `STRIDE_PX`; output (N, 3, H, W) logits of `MAPS`.
+    Input (N, 3, H, W), H and W multiples of `STRIDE_PX`; output `Logits`.
     """
 
     def __init__(
@@ -73,6 +108,8 @@ class FiberNet(nn.Module):
         widths: tuple[int, ...] = (48, 80, 128, 160, 160),
         blocks: int = 1,
         fine: int = 0,
+        nuclei: bool = False,
+        tissue: bool = False,
     ) -> None:
         super().__init__()
         widths = tuple(widths)
@@ -93,8 +130,21 @@ class FiberNet(nn.Module):
         self.fine = nn.Sequential(*(Residual(stem) for _ in range(fine)))
         self.head = nn.Conv2d(stem, 4 * len(MAPS), 3, padding=1)
         self.shuffle = nn.PixelShuffle(2)
+        self.nucleus_head = (
+            nn.Sequential(
+                ConvNorm(stem, _HEAD_WIDTH),
+                nn.Conv2d(_HEAD_WIDTH, 4 * len(NUCLEUS_MAPS), 3, padding=1),
+            )
+            if nuclei
+            else None
+        )
+        self.tissue_head = (
+            nn.Sequential(ConvNorm(stem, _HEAD_WIDTH), nn.Conv2d(_HEAD_WIDTH, N_CLASSES, 1))
+            if tissue
+            else None
+        )
 
-    def forward(self, x: Tensor, context: Margins = NO_CONTEXT) -> Tensor:
+    def forward(self, x: Tensor, context: Margins = NO_CONTEXT) -> Logits:
         """Draw the maps of pictures, of their inner part alone where they come with context.
 
         Context is needed for the coarse stages, which see whole fibers. The fine stages on the
@@ -119,14 +169,22 @@ class FiberNet(nn.Module):
             step //= 2
             skip = cut(skips.pop(), Margins(*(done // step for done in gone)))
             x = up(torch.cat([_double(x), skip], dim=1))
-        x = self.shuffle(self.head(self.fine(x)))
-        return cut(x, Margins(*(side - done for side, done in zip(context, gone, strict=True))))
+        x = self.fine(x)
+        rest = Margins(*(side - done for side, done in zip(context, gone, strict=True)))
+        fibers = cut(self.shuffle(self.head(x)), rest)
+        nuclei, tissue = None, None
+        if self.nucleus_head is not None:
+            nuclei = cut(self.shuffle(self.nucleus_head(x)), rest)
+        if self.tissue_head is not None:
+            tissue = cut(self.tissue_head(x), Margins(*(side // TISSUE_STEP for side in rest)))
+        return Logits(fibers, nuclei, tissue)
 
 
 def begin_from(network: FiberNet, weights: dict[str, Tensor]) -> None:
-    """Give a network the weights of one that may have fewer fine blocks.
+    """Give a network the weights of one that may lack fine blocks and heads.
 
-    The blocks that it has more begin as identity, so that it draws the same maps at first.
+    The blocks that it has more begin as identity, so that it draws the same fibers at first; the
+    heads begin fresh.
 
     Raises
     ------
@@ -134,10 +192,11 @@ def begin_from(network: FiberNet, weights: dict[str, Tensor]) -> None:
         When the networks differ in anything else.
     """
     missing = network.load_state_dict(weights, strict=False)
-    if missing.unexpected_keys or any(not key.startswith("fine.") for key in missing.missing_keys):
+    added = [key for key in missing.missing_keys if key.split(".")[0] in ("fine", *HEADS)]
+    if missing.unexpected_keys or added != missing.missing_keys:
         network.load_state_dict(weights)
-    for key in missing.missing_keys:
-        if key.endswith("body.1.1.weight"):
+    for key in added:
+        if key.startswith("fine.") and key.endswith("body.1.1.weight"):
             nn.init.zeros_(network.get_parameter(key))
 
 

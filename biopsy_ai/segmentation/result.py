@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.labels import LabelArray
+from biopsy_ai.segmentation.nuclei import Nuclei
+from biopsy_ai.segmentation.tissue_map import TissueMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,11 @@ class Segmentation:
         (n,) bool, whether a good part of the outline faces empty glass. False where unknown.
     provenance
         How the outlines were made: ``method`` ("network" or "outlines") and its settings.
+    nuclei
+        Nuclei, on a grid of their own that may be that of the fibers; None where they were not
+        looked for.
+    tissue
+        Tissue class of every pixel; None where it was not looked for.
     """
 
     labels: LabelArray
@@ -41,6 +48,8 @@ class Segmentation:
     confidence: NDArray[np.float32]
     touches_tissue_edge: NDArray[np.bool_]
     provenance: dict[str, object]
+    nuclei: Nuclei | None = None
+    tissue: TissueMap | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO
 
 import numpy as np
@@ -11,16 +12,14 @@ from numpy.typing import NDArray
 
 from biopsy_ai.errors import OutputError
 from biopsy_ai.labels import fits_memory
-from biopsy_ai.segmentation.drawing import COARSE, FiberMaps
+from biopsy_ai.segmentation.drawing import PLANES, FiberMaps
 
 BLOCK_PX = 512
 """Side of the squares that maps are stored in, pixels of the working grid."""
 
-_BLOCK_BYTES = BLOCK_PX**2 + 2 * (BLOCK_PX // COARSE) ** 2
-
 
 class MapStore:
-    """Blocks of the three maps of a slide; blocks never written read as zero.
+    """Blocks of the maps of a slide; blocks never written read as zero.
 
     Reads and writes may come from any thread. The temporary file has no name and vanishes with
     the process; its pages do not count as memory of the process.
@@ -29,10 +28,18 @@ class MapStore:
     ----------
     shape
         (H, W) of the slide on the working grid.
+    planes
+        Names of the maps that are stored, of those in `PLANES` and in their order.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        planes: Sequence[str] = ("foreground", "border", "distance"),
+    ) -> None:
         self.shape = shape
+        self._steps = {name: PLANES[name] for name in planes}
+        self._block_bytes = sum((BLOCK_PX // step) ** 2 for step in self._steps.values())
         self._lock = threading.Lock()
         self._memory: dict[tuple[int, int], bytes] = {}
         self._slots: dict[tuple[int, int], int] = {}
@@ -54,14 +61,16 @@ class MapStore:
         height, width = maps.foreground.shape
         for by in range(y0 // BLOCK_PX, -(-(y0 + height) // BLOCK_PX)):
             for bx in range(x0 // BLOCK_PX, -(-(x0 + width) // BLOCK_PX)):
-                self._put((by, bx), _cut(maps, by * BLOCK_PX - y0, bx * BLOCK_PX - x0))
+                block = _cut(maps, self._steps, by * BLOCK_PX - y0, bx * BLOCK_PX - x0)
+                self._put((by, bx), block)
 
     def read(self, y0: int, x0: int, y1: int, x1: int) -> FiberMaps:
         """Read the maps of a rectangle, half-open, even numbers, zero beyond what was written."""
         height, width = y1 - y0, x1 - x0
-        foreground = np.zeros((height, width), np.uint8)
-        border = np.zeros((height // COARSE, width // COARSE), np.uint8)
-        distance = np.zeros_like(border)
+        found = {
+            name: np.zeros((height // step, width // step), np.uint8)
+            for name, step in self._steps.items()
+        }
         for by in range(y0 // BLOCK_PX, -(-y1 // BLOCK_PX)):
             for bx in range(x0 // BLOCK_PX, -(-x1 // BLOCK_PX)):
                 block = self._get((by, bx))
@@ -70,16 +79,16 @@ class MapStore:
                 top, left = by * BLOCK_PX, bx * BLOCK_PX
                 r0, r1 = max(y0, top), min(y1, top + BLOCK_PX)
                 c0, c1 = max(x0, left), min(x1, left + BLOCK_PX)
-                for target, source, step in zip(
-                    (foreground, border, distance), _parts(block), (1, COARSE, COARSE), strict=True
+                for (name, step), source in zip(
+                    self._steps.items(), _parts(block, self._steps.values()), strict=True
                 ):
-                    target[
+                    found[name][
                         (r0 - y0) // step : (r1 - y0) // step, (c0 - x0) // step : (c1 - x0) // step
                     ] = source[
                         (r0 - top) // step : (r1 - top) // step,
                         (c0 - left) // step : (c1 - left) // step,
                     ]
-        return FiberMaps(foreground, border, distance)
+        return FiberMaps(**found)
 
     def _put(self, key: tuple[int, int], block: bytes) -> None:
         if self._file is None:
@@ -88,7 +97,7 @@ class MapStore:
         try:
             with self._lock:
                 slot = self._slots.setdefault(key, len(self._slots))
-                self._file.seek(slot * _BLOCK_BYTES)
+                self._file.seek(slot * self._block_bytes)
                 written = self._file.write(block)
         except OSError as error:
             raise _scratch_error(error) from error
@@ -102,14 +111,15 @@ class MapStore:
             slot = self._slots.get(key)
             if slot is None:
                 return None
-            self._file.seek(slot * _BLOCK_BYTES)
-            return self._file.read(_BLOCK_BYTES)
+            self._file.seek(slot * self._block_bytes)
+            return self._file.read(self._block_bytes)
 
 
-def _cut(maps: FiberMaps, y: int, x: int) -> bytes:
+def _cut(maps: FiberMaps, steps: Mapping[str, int], y: int, x: int) -> bytes:
     """Cut one block out of maps; y and x may be negative."""
     parts = []
-    for array, step in ((maps.foreground, 1), (maps.border, COARSE), (maps.distance, COARSE)):
+    for name, step in steps.items():
+        array = getattr(maps, name)
         side, top, left = BLOCK_PX // step, y // step, x // step
         part = array[max(top, 0) : top + side, max(left, 0) : left + side]
         if part.shape != (side, side):
@@ -121,15 +131,13 @@ def _cut(maps: FiberMaps, y: int, x: int) -> bytes:
     return b"".join(parts)
 
 
-def _parts(block: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+def _parts(block: bytes, steps: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
     flat = np.frombuffer(block, np.uint8)
-    half = BLOCK_PX // COARSE
-    end = BLOCK_PX**2
-    return (
-        flat[:end].reshape(BLOCK_PX, BLOCK_PX),
-        flat[end : end + half**2].reshape(half, half),
-        flat[end + half**2 :].reshape(half, half),
-    )
+    start = 0
+    for step in steps:
+        side = BLOCK_PX // step
+        yield flat[start : start + side**2].reshape(side, side)
+        start += side**2
 
 
 def _scratch_error(error: OSError) -> OutputError:

@@ -1,4 +1,4 @@
-"""Cores and seeds of fibers, from level sets of the distance map."""
+"""Cores and seeds of fibers and of nuclei, from level sets of the distance map."""
 
 from __future__ import annotations
 
@@ -59,9 +59,15 @@ def core_mask(
 
 
 def find_seeds(
-    core: NDArray[np.uint8], score: NDArray[np.uint8], thresholds: InstanceThresholds
+    core: NDArray[np.uint8],
+    score: NDArray[np.uint8],
+    *,
+    seed_height: float,
+    min_peak: float,
+    levels: tuple[int, ...] = LEVELS,
+    sparse: bool = False,
 ) -> NDArray[np.uint16]:
-    """Find one seed per fiber by the dynamics of the score.
+    """Find one seed per fiber, or per nucleus, by the dynamics of the score.
 
     The components of the core at rising levels of the score form a tree. A branch counts when
     it rises by ``seed_height`` above the level at which it parts from its neighbors; a core with
@@ -73,18 +79,24 @@ def find_seeds(
     core
         (h, w) mask, 0 and 255.
     score
-        (h, w) landscape of `height_score`.
-    thresholds
-        Of which ``seed_height`` and ``min_peak`` are used.
+        (h, w) landscape, such as that of `height_score`.
+    seed_height, min_peak
+        Share of the full height of the score.
+    levels
+        Level sets of the score, evenly spaced from one step above 0.
+    sparse
+        Whether little of the field is core: only its pixels are kept then, and branches of any
+        width count.
 
     Returns
     -------
     (h, w) uint16
         Seeds 1..n, each 4-connected.
     """
-    sets = _level_sets(core, score)
-    rise = max(1, round(255 * thresholds.seed_height / LEVELS[0]))
-    reach = round(255 * thresholds.min_peak / LEVELS[0])
+    pixels = np.flatnonzero(core) if sparse else None
+    sets = _level_sets(core, score, levels, pixels)
+    rise = max(1, round(255 * seed_height / levels[0]))
+    reach = round(255 * min_peak / levels[0])
 
     # From the highest level down: how many levels a branch rises further, and how many seeds it
     # holds. Branches so thin that no pixel of every second row and column is in them count as
@@ -101,7 +113,7 @@ def find_seeds(
         seeds[k - 1] = np.maximum(below, 1)
 
     # From the lowest level up: a branch is open while its stem holds several seeds.
-    markers = np.zeros(core.shape, np.uint16)
+    markers = np.zeros(sets[0].labels.shape, np.uint16)
     n_seeds = 0
     stem_open = height[0] >= reach
     stem_open[0] = False
@@ -117,7 +129,11 @@ def find_seeds(
         stem_open = stem_open & (seeds[k] > 1)
         if not stem_open.any():
             break
-    return markers
+    if pixels is None:
+        return markers
+    field = np.zeros(core.shape, np.uint16)
+    field.ravel()[pixels] = markers
+    return field
 
 
 @dataclass(frozen=True)
@@ -129,21 +145,38 @@ class _LevelSet:
     parent: NDArray[np.int32]
 
 
-def _level_sets(core: NDArray[np.uint8], score: NDArray[np.uint8]) -> list[_LevelSet]:
+def _level_sets(
+    core: NDArray[np.uint8],
+    score: NDArray[np.uint8],
+    levels: tuple[int, ...],
+    pixels: NDArray[np.int64] | None,
+) -> list[_LevelSet]:
+    """Components of the core at rising levels, as images or as the values of some pixels."""
     import cv2
 
-    count, labels = cv2.connectedComponents(core, connectivity=4, ltype=cv2.CV_32S)
+    # Every second pixel each way is enough to tell what lies below a component of an image.
+    looked_at = np.s_[::2, ::2] if pixels is None else np.s_[:]
+    count, labels = _components(core, pixels)
     sets = [_LevelSet(_compact(labels, count), count, np.zeros(count, np.int32))]
-    for level in LEVELS:
+    for level in levels:
         above = cv2.bitwise_and(cv2.compare(score, level, cv2.CMP_GT), core)
-        count, labels = cv2.connectedComponents(above, connectivity=4, ltype=cv2.CV_32S)
+        count, labels = _components(above, pixels)
         if count == 1:
             break
         parent = np.zeros(count, np.int32)
-        parent[labels[::2, ::2]] = sets[-1].labels[::2, ::2]
+        parent[labels[looked_at]] = sets[-1].labels[looked_at]
         parent[0] = 0
         sets.append(_LevelSet(_compact(labels, count), count, parent))
     return sets
+
+
+def _components(
+    mask: NDArray[np.uint8], pixels: NDArray[np.int64] | None
+) -> tuple[int, NDArray[np.int32]]:
+    import cv2
+
+    count, labels = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
+    return count, np.asarray(labels if pixels is None else labels.ravel()[pixels], np.int32)
 
 
 def _compact(labels: NDArray[np.int32], count: int) -> NDArray[np.int32] | NDArray[np.uint16]:

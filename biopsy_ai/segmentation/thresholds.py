@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, fields
 
 from biopsy_ai.errors import ModelError
 
-ENZYME_STAINS = ("atpase", "nadh", "sdh", "cox")
-"""Stains by an enzyme of the fiber itself: grainy, from black to hardly visible, no nuclei."""
+ENZYME_STAINS = ("atpase", "nadh", "sdh", "nadh_sdh", "cox")
+"""Stains by an enzyme of the fiber itself: grainy, from black to hardly visible, no nuclei. The
+colors alone do not tell NADH-TR from SDH."""
 
 THRESHOLD_SETS = ("thresholds", "enzyme_thresholds", "fluorescence_thresholds")
 """Names that the thresholds of a model have in ``model.yaml``; the first stands in for others."""
@@ -21,7 +22,7 @@ def threshold_set(stain: str, *, fluorescent: bool) -> str:
     Parameters
     ----------
     stain
-        As in `AnalysisConfig.stain`; "auto" names none.
+        As in `AnalysisConfig.stain`, or as recognised; "auto" names none.
     fluorescent
         Whether the picture is a single channel of fluorescence.
     """
@@ -59,6 +60,9 @@ class InstanceThresholds:
         Objects with a lower mean foreground probability are no fibers.
     min_area_um2
         Smaller objects are no fibers, µm².
+    min_fiber_share
+        Objects of which the tissue classes call a smaller share fiber are none; without classes
+        nothing is left out.
     """
 
     foreground: float = 0.5
@@ -70,6 +74,7 @@ class InstanceThresholds:
     min_peak: float = 0.4
     min_foreground: float = 0.7
     min_area_um2: float = 25.0
+    min_fiber_share: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

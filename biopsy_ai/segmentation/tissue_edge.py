@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from biopsy_ai.labels import LabelArray, read_windows
+
+if TYPE_CHECKING:
+    from biopsy_ai.segmentation.result import Segmentation
+    from biopsy_ai.slides import TissueMask
 
 NEAR_UM = 10.0
 """A piece of outline this close to glass faces it. [default]"""
@@ -119,3 +124,22 @@ class TissueEdge:
     @property
     def _last(self) -> NDArray[np.intp]:
         return np.array(self.distance_um.shape, np.intp) - 1
+
+
+def facing_glass(segmentation: Segmentation, tissue: TissueMask) -> Segmentation:
+    """Tell which outlines of the user face empty glass.
+
+    Parameters
+    ----------
+    segmentation
+        Outlines of which that is not known.
+    tissue
+        Where the slide holds tissue.
+    """
+    from biopsy_ai.slides.tissue import MARGIN_UM
+
+    edge = TissueEdge.from_mask(tissue.mask, tissue.mpp, MARGIN_UM)
+    facing = edge.find_facing(
+        segmentation.labels, segmentation.mpp, segmentation.ids, segmentation.boxes
+    )
+    return replace(segmentation, touches_tissue_edge=facing)

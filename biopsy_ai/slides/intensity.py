@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,20 +53,7 @@ def intensity_range(
     NoTissueError
         The slide is large and blank.
     """
-    mpp = max(SAMPLE_MPP, *slide.mpp)
-    rows, columns = slide.grid_shape(mpp)
-    if rows * columns <= N_WINDOWS * WINDOW_PX**2:
-        pixels = slide.read(0, 0, rows, columns, mpp).reshape(-1, slide.n_channels)
-    else:
-        tissue = tissue_mask(slide) if tissue is None else tissue
-        height, width = min(WINDOW_PX, rows), min(WINDOW_PX, columns)
-        parts = []
-        for y, x in _centers(tissue, mpp):
-            top = min(max(y - height // 2, 0), rows - height)
-            left = min(max(x - width // 2, 0), columns - width)
-            parts.append(slide.read(top, left, height, width, mpp))
-        pixels = np.concatenate(parts).reshape(-1, slide.n_channels)
-    pixels = pixels[:: math.ceil(len(pixels) / 1_000_000)]
+    pixels = sample_pixels(slide, tissue)
     if slide.is_rgb and "border" not in slide.channels and not has_dark_background(slide):
         pixels = pixels.reshape(-1, 1)
     low, high = np.percentile(pixels, (LOW_PERCENTILE, HIGH_PERCENTILE), axis=0)
@@ -75,6 +63,75 @@ def intensity_range(
         np.broadcast_to(low.astype(np.float32), shape).copy(),
         np.broadcast_to(high.astype(np.float32), shape).copy(),
     )
+
+
+def sample_pixels(slide: Slide, tissue: TissueMask | None = None) -> NDArray[np.float32]:
+    """Pixels from all over a slide, at 0.5 µm or as fine as it is.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    tissue
+        Its tissue, where that is known already.
+
+    Returns
+    -------
+    (n, channels) float32
+        Up to a million: all of a small slide, of a large one those of 32 windows of 128 µm spread
+        evenly over the tissue, at the same places each time.
+
+    Raises
+    ------
+    NoTissueError
+        The slide is large and blank.
+    """
+    mpp = max(SAMPLE_MPP, *slide.mpp)
+    parts = [part.reshape(-1, slide.n_channels) for part in sample_windows(slide, mpp, tissue)]
+    pixels = np.concatenate(parts)
+    return pixels[:: math.ceil(len(pixels) / 1_000_000)]
+
+
+def sample_windows(
+    slide: Slide,
+    mpp: float,
+    tissue: TissueMask | None = None,
+    *,
+    channels: Sequence[int] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """Windows from all over a slide, at the same places each time.
+
+    Parameters
+    ----------
+    slide
+        The slide.
+    mpp
+        Scale, µm per pixel.
+    tissue
+        Its tissue, where that is known already.
+    channels
+        Channel numbers to read, all by default.
+
+    Yields
+    ------
+    (rows, columns, channels) float32
+        A small slide as a whole, of a large one 32 windows spread evenly over the tissue.
+
+    Raises
+    ------
+    NoTissueError
+        The slide is large and blank.
+    """
+    rows, columns = slide.grid_shape(mpp)
+    if rows * columns <= N_WINDOWS * WINDOW_PX**2:
+        yield slide.read(0, 0, rows, columns, mpp, channels=channels)
+        return
+    tissue = tissue_mask(slide) if tissue is None else tissue
+    height, width = min(WINDOW_PX, rows), min(WINDOW_PX, columns)
+    for y, x in _centers(tissue, mpp):
+        top = min(max(y - height // 2, 0), rows - height)
+        left = min(max(x - width // 2, 0), columns - width)
+        yield slide.read(top, left, height, width, mpp, channels=channels)
 
 
 def _centers(tissue: TissueMask, mpp: float) -> list[tuple[int, int]]:

@@ -25,6 +25,14 @@ MARGIN_UM = 30.0
 """Tissue grows by this much. [default]"""
 GLASS_OD = 0.05
 """Glass differs from white by less than this optical density (base e). [default]"""
+LINE_UM, LINE_OD = 4.0, 0.06
+"""Thin lines, such as the walls of fat cells, are denser than this (base e), blurred by this much.
+[default]"""
+FIELD_UM2 = 2.5e6
+"""Fields in bright field up to this size are looked at as a whole: fat cells that the image border
+cuts cannot be told from glass there, and it costs seconds. [default]"""
+HOLE_UM2 = 50_000.0
+"""Glass enclosed by tissue is looked at if no larger: it may be fat. [default]"""
 GLASS_RADIUS_UM = 60.0
 """Glass is what a disc of this radius fits into; cracks and fat cells stay tissue. [default]"""
 FIBER_RADIUS_UM = 60.0
@@ -61,25 +69,28 @@ class TissueMask:
     ----------
     mask
         (rows, columns) bool on the grid ``slide.grid_shape(mpp)``; reaches `MARGIN_UM` beyond the
-        tissue, so that no fiber at its edge is missed.
+        tissue, so that no fiber at its edge is missed, and covers holes that may be fat.
     mpp
         µm per pixel of the mask, both axes.
     area_um2
-        Area of the tissue itself, without that margin.
+        Area of the tissue itself, without that margin and those holes.
+    sought
+        Where fibers and fat are sought, on the same grid, if not in the mask alone.
     """
 
     mask: NDArray[np.bool_]
     mpp: float
     area_um2: float
+    sought: NDArray[np.bool_] | None = None
 
 
 def tissue_mask(slide: Slide, stain: str = "auto") -> TissueMask:
     """Find the tissue of a slide, generously.
 
     Bright field: tissue is whatever does not belong to a wide area as bright and colorless as the
-    white point. An image whose brightest parts are colored shows no glass, and is tissue as a
-    whole. Dark background: tissue is where any channel has signal, with the dark inside of fibers
-    closed.
+    white point; the mask also covers fat cells that tissue encloses. An image whose brightest parts
+    are colored shows no glass, and is tissue as a whole. Dark background: tissue is where any
+    channel has signal, with the dark inside of fibers closed.
 
     Parameters
     ----------
@@ -96,16 +107,23 @@ def tissue_mask(slide: Slide, stain: str = "auto") -> TissueMask:
     """
     image, mpp = slide.thumbnail(THUMBNAIL_MPP)
     white = white_level(slide.dtype)
-    if stain == "if" or (stain == "auto" and has_dark_background(slide)):
+    dark = stain == "if" or (stain == "auto" and has_dark_background(slide))
+    if dark:
         mask, tissue = _fluorescent(image, mpp, slide.dtype.kind != "f")
     else:
-        mask = tissue = _bright_field(image, mpp, white)
+        mask, tissue = _bright_field(image, mpp, white)
     if not mask.any():
         raise NoTissueError(
             f"{slide.path}: the image is blank, no tissue was found. Check that it is the right "
             "image, and for fluorescence that its channels hold signal."
         )
-    return TissueMask(_dilate(mask, MARGIN_UM / mpp), mpp, float(tissue.sum()) * mpp**2)
+    whole = not dark and mask.size * mpp**2 <= FIELD_UM2
+    return TissueMask(
+        _dilate(mask, MARGIN_UM / mpp),
+        mpp,
+        float(tissue.sum()) * mpp**2,
+        np.ones_like(mask) if whole else None,
+    )
 
 
 def has_dark_background(slide: Slide) -> bool:
@@ -178,25 +196,31 @@ def _gray_ground(plane: NDArray[np.float32], white: float) -> tuple[bool, bool]:
     return share < DARK_GROUND or (unclear and dim), unclear
 
 
-def _bright_field(image: NDArray[np.float32], mpp: float, white: float) -> NDArray[np.bool_]:
+def _bright_field(
+    image: NDArray[np.float32], mpp: float, white: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Find where to look for tissue, fat among it, and where tissue is for certain."""
     import cv2
 
     planes = _planes(image)
     blurred = [_smooth(plane, mpp) for plane in planes]
     if all(np.ptp(plane) <= max(_CONTRAST * plane.max(), white / 400) for plane in blurred):
-        return np.zeros(image.shape[:2], bool)
+        return (np.zeros(image.shape[:2], bool),) * 2
     whites = [float(np.percentile(plane, 99)) for plane in planes]
     if min(whites) < (1 - _WHITE_SATURATION) * max(whites):
-        return np.ones(image.shape[:2], bool)
+        return (np.ones(image.shape[:2], bool),) * 2
     floor = 1e-3 * max(whites)
     densities = [
         np.log(max(level, floor) / np.maximum(plane, floor, dtype=np.float32))
         for plane, level in zip(planes, whites, strict=True)
     ]
     density = functools.reduce(np.maximum, _without_shading(densities, mpp)).astype(np.float32)
-    stained = cv2.medianBlur(density, 3) > GLASS_OD
-    stained = _without_specks(stained, mpp)
-    return ~_open(~stained, GLASS_RADIUS_UM / mpp)
+    stained = _without_specks(cv2.medianBlur(density, 3) > GLASS_OD, mpp)
+    tissue = ~_open(~stained, GLASS_RADIUS_UM / mpp)
+    # The walls of fat cells are thinner than a pixel, and the median takes away thin lines.
+    lines = _without_specks(_smooth(density, mpp, LINE_UM) > LINE_OD, mpp)
+    wide = ~_open(~(stained | lines), GLASS_RADIUS_UM / mpp)
+    return _without_holes(wide, mpp), tissue
 
 
 def _without_shading(densities: list[NDArray[np.float32]], mpp: float) -> list[NDArray[np.float32]]:
@@ -277,6 +301,17 @@ def _without_specks(mask: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
     kept = stats[:, cv2.CC_STAT_AREA] * mpp**2 >= SPECK_UM2
     kept[0] = False
     return np.asarray(kept[labels])
+
+
+def _without_holes(mask: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
+    """Fill glass that tissue encloses, if no larger than a wide fat cell or a few."""
+    import cv2
+
+    glass = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(glass, connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] * mpp**2 <= HOLE_UM2
+    small[[0, labels[0, 0]]] = False
+    return np.asarray(mask | small[labels][1:-1, 1:-1])
 
 
 def _dilate(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from biopsy_ai.synthesis.parameters import ImagingParams, TissueParams
 from biopsy_ai.synthesis.raster import Layers
 from biopsy_ai.synthesis.texture import smooth_noise
 
-KINDS = ("subsarcolemmal", "internal", "interstitial", "inflammatory")
+KINDS = ("subsarcolemmal", "internal", "interstitial", "inflammatory", "clumped")
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,46 @@ def _between(
             b = float(rng.uniform(0.7, 1.4) if thin else rng.uniform(1.6, 3.0)) * scale
             found.append((float(y), float(x), a, b, float(rng.uniform(0, np.pi)), kind, 0))
     return found
+
+
+def lesion_nuclei(
+    geometry: Geometry, layers: Layers, nuclei: Nuclei, mpp: float, rng: np.random.Generator
+) -> Nuclei:
+    """Add the nuclei of clumps, of macrophages in fibers, and of spindles."""
+    taken = layers.vessel_wall | layers.vessel_lumen | layers.nerve | layers.spindle
+    taken |= (layers.labels > 0) | (layers.fat > 0)
+    rows: list[tuple[float, float, float, float, float, int, int]] = []
+
+    def add(center: NDArray[np.float64], spread: float, size: float, kind: int, label: int) -> None:
+        spot = center + rng.normal(0, 1, 2).clip(-1.6, 1.6) * spread
+        a = size * float(rng.uniform(0.8, 1.25))
+        b = a * float(rng.uniform(0.6, 1.0))
+        rows.append((*spot, a, b, float(rng.uniform(0, np.pi)), kind, label))
+
+    for label, fiber in enumerate(geometry.fibers, start=1):
+        if fiber.condition == "phagocytosed":
+            middle = fiber.outline.mean(0)
+            reach = float(np.hypot(*(fiber.outline - middle).T).mean())
+            for _ in range(rng.poisson(min(0.02 * reach**2, 40)) + 4):
+                add(middle, 0.45 * reach, 2.6, KINDS.index("inflammatory"), label)
+    for clump in geometry.clumps:
+        y, x = np.clip((clump.center_um / mpp).astype(int), 0, np.array(taken.shape) - 1)
+        if taken[y, x]:
+            continue
+        for _ in range(int(rng.integers(4, 10))):
+            add(clump.center_um, 0.5 * clump.radius_um, 2.2, KINDS.index("clumped"), 0)
+    for spindle in geometry.spindles:
+        for outline in spindle.fibers:
+            if rng.random() < 0.5:
+                add(outline.mean(0), 1.0, 2.0, KINDS.index("interstitial"), 0)
+    table = np.asarray(rows, dtype=float).reshape(-1, 7)
+    return Nuclei(
+        np.concatenate([nuclei.center_um, table[:, :2]]),
+        np.concatenate([nuclei.axes_um, table[:, 2:4]]),
+        np.concatenate([nuclei.angle, table[:, 4]]),
+        np.concatenate([nuclei.kind, table[:, 5].astype(np.int8)]),
+        np.concatenate([nuclei.fiber, table[:, 6].astype(np.int64)]),
+    )
 
 
 def draw_nuclei(nuclei: Nuclei, shape: tuple[int, int], mpp: float) -> NDArray[np.int32]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from biopsy_ai.formats.files import output_folder, replacing
 from biopsy_ai.formats.label_image import write_label_image
 from biopsy_ai.formats.tables import write_csv, write_json
-from biopsy_ai.synthesis.raster import TISSUE_CLASSES
 from biopsy_ai.synthesis.section import SyntheticSection
+from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 
 def write_image(path: str | Path, image: NDArray, mpp: float) -> None:

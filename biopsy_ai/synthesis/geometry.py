@@ -19,6 +19,7 @@ CONDITIONS = (
     "vacuolated",
     "split",
     "whorled",
+    "phagocytosed",
 )
 """What may be wrong with a fiber; each but the first is a share in `TissueParams`."""
 
@@ -37,6 +38,25 @@ class FiberShape:
 
 
 @dataclass(frozen=True)
+class Clump:
+    """What is left of a fiber that is gone: pyknotic nuclei in a heap (row, column, µm)."""
+
+    center_um: Points
+    radius_um: float
+
+
+@dataclass(frozen=True)
+class Spindle:
+    """A muscle spindle; outlines of (row, column) in µm."""
+
+    capsule: Points
+    lumen: Points
+    """Inner edge of the capsule."""
+    fibers: list[Points]
+    """Intrafusal fibers, which do not count as muscle fibers."""
+
+
+@dataclass(frozen=True)
 class Geometry:
     """Everything placed in a section; coordinates are (row, column) in µm."""
 
@@ -50,6 +70,12 @@ class Geometry:
     vessels: list[tuple[Points, Points]] = field(default_factory=list)
     """Outer wall and lumen."""
     nerves: list[Points] = field(default_factory=list)
+    lobules: list[Points] = field(default_factory=list)
+    """Places that are fat as a whole, cells and what lies between them."""
+    fibrosis: list[Points] = field(default_factory=list)
+    """Places where collagen fills the endomysium."""
+    clumps: list[Clump] = field(default_factory=list)
+    spindles: list[Spindle] = field(default_factory=list)
 
 
 def draw_condition(tissue: TissueParams, rng: np.random.Generator) -> str:

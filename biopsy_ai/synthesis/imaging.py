@@ -46,15 +46,22 @@ def fold_factor(
 
 def scan_bright_field(
     od: Float32, imaging: ImagingParams, mpp: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Turn optical density (H, W, 3) into the 8-bit RGB picture that a scanner gives."""
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Turn optical density (H, W, 3) into the 8-bit RGB picture that a scanner gives.
+
+    Returns
+    -------
+    image : (H, W, 3) ndarray of uint8
+    dust : (H, W) ndarray of bool
+        Where dust lies on the glass.
+    """
     light = np.asarray(imaging.white, dtype=np.float32)
     image = light * np.power(np.float32(10), -(od + np.float32(imaging.background)))
     image *= _shading(od.shape, imaging, rng)
     image = _resolve(image, imaging, mpp)
-    image = _dust(image, imaging, mpp, rng)
+    image, dust = _dust(image, imaging, mpp, rng)
     image += imaging.noise * rng.standard_normal(image.shape, dtype=np.float32)
-    return _jpeg((np.clip(image, 0, 1) * 255).astype(np.uint8), imaging.jpeg_quality)
+    return _jpeg((np.clip(image, 0, 1) * 255).astype(np.uint8), imaging.jpeg_quality), dust
 
 
 def scan_fluorescence(
@@ -91,25 +98,22 @@ def _resolve(image: Float32, imaging: ImagingParams, mpp: float) -> Float32:
     return image
 
 
-def _dust(image: Float32, imaging: ImagingParams, mpp: float, rng: np.random.Generator) -> Float32:
+def _dust(
+    image: Float32, imaging: ImagingParams, mpp: float, rng: np.random.Generator
+) -> tuple[Float32, NDArray[np.bool_]]:
+    """Put dust on the glass, and tell where."""
     import cv2
 
+    where = np.zeros(image.shape[:2], dtype=np.uint8)
     for _ in range(imaging.dust):
         y, x = (int(rng.integers(0, n)) for n in image.shape[:2])
         radius = max(int(rng.uniform(1, 9) / mpp), 1)
         shade = float(rng.uniform(0.05, 0.5))
-        cv2.ellipse(
-            image,
-            (x, y),
-            (radius, max(radius // int(rng.integers(1, 4)), 1)),
-            float(rng.uniform(0, 180)),
-            0,
-            360,
-            (shade, shade, shade),
-            -1,
-            cv2.LINE_AA,
-        )
-    return image
+        axes = (radius, max(radius // int(rng.integers(1, 4)), 1))
+        angle = float(rng.uniform(0, 180))
+        cv2.ellipse(image, (x, y), axes, angle, 0, 360, (shade,) * 3, -1, cv2.LINE_AA)
+        cv2.ellipse(where, (x, y), axes, angle, 0, 360, 1, -1)
+    return image, where > 0
 
 
 def _jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -26,6 +26,18 @@ STAINS = (
     "if",
 )
 """Stains that can be rendered; ``trichrome`` is accepted for ``gomori``."""
+
+
+_SHARES = (
+    "type1_share",
+    "grouping",
+    "atrophic_share",
+    "grouped_atrophy",
+    "glass",
+    "clumped",
+    "lobules",
+    "fibrosis",
+)
 
 
 @dataclass(frozen=True)
@@ -64,9 +76,23 @@ class TissueParams:
     """Oblique cutting: length of the section of a round fiber over its width."""
     glass: float = 0.0
     """Share of the field outside the tissue."""
+    phagocytosed: float = 0.0
+    """Share of fibers invaded by macrophages."""
+    clumped: float = 0.0
+    """Share of the atrophic fibers of which only a clump of pyknotic nuclei is left."""
+    lobules: float = 0.0
+    """Share of the field that lobules of fat take, in place of fibers."""
+    fibrosis: float = 0.0
+    """Share of the field where collagen widens the endomysium,"""
+    fibrosis_um: float = 8.0
+    """and by how much, µm."""
+    spindles_per_mm2: float = 0.0
+    """Bright field only."""
+    fill_gaps: bool = False
+    """Whether perimysium fills wide gaps between fibers, which stay clear otherwise."""
 
     def __post_init__(self) -> None:
-        for name in ("type1_share", "grouping", "atrophic_share", "grouped_atrophy", "glass"):
+        for name in _SHARES:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ConfigError(f"{name}={value}: a share lies between 0 and 1")
@@ -105,6 +131,10 @@ class ImagingParams:
     dust: int = 0
     background: float = 0.02
     """Optical density of empty glass, or black level in immunofluorescence."""
+    crush: int = 0
+    """Crushed places; bright field only."""
+    ink: int = 0
+    """Marks of ink; bright field only."""
 
 
 @dataclass(frozen=True)
@@ -238,4 +268,39 @@ def random_tissue(rng: np.random.Generator) -> TissueParams:
         glass=float(rng.choice([0.0, 0.0, rng.uniform(0, 0.5)])),
         # drawn last, so that the draws above give what they gave before
         whorled=share(start.whorled, 0.01),
+    )
+
+
+def random_lesions(tissue: TissueParams, rng: np.random.Generator) -> TissueParams:
+    """Add lesions to random tissue (training); drawn apart, so that `random_tissue` stays.
+
+    Fat and connective tissue reach beyond the range that is measured, 0–40 % of each.
+    """
+
+    def sometimes(chance: float, low: float, high: float) -> float:
+        value = float(rng.uniform(low, high))
+        return value if rng.random() < chance else 0.0
+
+    wide = 1.0 + sometimes(0.2, 0.5, 3.0)
+    return replace(
+        tissue,
+        phagocytosed=sometimes(0.25, 0.005, 0.05),
+        clumped=sometimes(0.3, 0.1, 0.6),
+        lobules=sometimes(0.3, 0.02, 0.5),
+        fibrosis=sometimes(0.3, 0.1, 1.0),
+        fibrosis_um=float(rng.uniform(3, 16)),
+        spindles_per_mm2=sometimes(0.12, 2.0, 6.0),
+        perimysium_um=min(tissue.perimysium_um * wide, 150.0),
+        fill_gaps=True,
+    )
+
+
+def random_artefacts(imaging: ImagingParams, rng: np.random.Generator) -> ImagingParams:
+    """Add crush and ink to random imaging (training); drawn apart from `random_imaging`."""
+    crush, ink = (int(n) for n in rng.integers(1, 3, 2))
+    chances = rng.random(2)
+    return replace(
+        imaging,
+        crush=crush if chances[0] < 0.06 else 0,
+        ink=ink if chances[1] < 0.06 else 0,
     )

@@ -9,17 +9,6 @@ from numpy.typing import NDArray
 
 from biopsy_ai.synthesis.geometry import Geometry
 
-TISSUE_CLASSES = (
-    "background",
-    "fiber",
-    "endomysium",
-    "perimysium",
-    "fat",
-    "vessel_or_nerve",
-    "artefact",
-)
-"""Names of the values of `SyntheticSection.tissue`, from 0."""
-
 Points = NDArray[np.float64]
 
 
@@ -36,6 +25,10 @@ class Layers:
     vessel_wall: NDArray[np.bool_]
     vessel_lumen: NDArray[np.bool_]
     nerve: NDArray[np.bool_]
+    lobule: NDArray[np.bool_]
+    fibrosis: NDArray[np.bool_]
+    spindle: NDArray[np.bool_]
+    """Capsules of spindles and all that they hold."""
 
 
 def fill_polygon(target: NDArray, outline_um: Points, mpp: float, value: float) -> None:
@@ -112,4 +105,7 @@ def rasterize(geometry: Geometry, mpp: float) -> Layers:
         vessel_wall=vessel & ~lumen & free,
         vessel_lumen=lumen & free,
         nerve=filled(geometry.nerves) & free & ~vessel,
+        lobule=filled(geometry.lobules) & (labels == 0),
+        fibrosis=filled(geometry.fibrosis) & free,
+        spindle=filled([spindle.capsule for spindle in geometry.spindles]) & (labels == 0),
     )

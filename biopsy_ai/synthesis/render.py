@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from biopsy_ai.synthesis.cells import Nuclei
 from biopsy_ai.synthesis.geometry import Geometry
 from biopsy_ai.synthesis.parameters import ImagingParams, TissueParams
-from biopsy_ai.synthesis.raster import Layers, parted
+from biopsy_ai.synthesis.raster import Layers, fill_polygon, parted
 from biopsy_ai.synthesis.texture import Float32, fibrous_noise, smooth_noise, whorl
 
 OXIDATIVE = ("nadh", "sdh", "cox")
@@ -24,6 +24,11 @@ OXIDATIVE = ("nadh", "sdh", "cox")
 def _palettes() -> dict[str, Any]:
     text = (files("biopsy_ai.synthesis") / "palettes.yaml").read_text(encoding="utf-8")
     return yaml.safe_load(text)
+
+
+def shows_nuclei(stain: str) -> bool:
+    """Whether nuclei can be seen in a stain."""
+    return stain != "if" and _palettes()[stain]["nuclei"] is not None
 
 
 def _density(rgb: Any) -> Float32:
@@ -53,8 +58,14 @@ def stain_bright_field(
     imaging: ImagingParams,
     mpp: float,
     rng: np.random.Generator,
+    pyknotic: NDArray[np.bool_] | None = None,
+    adipose: Float32 | None = None,
 ) -> Float32:
-    """Optical density of a stained section, (H, W, 3)."""
+    """Optical density of a stained section, (H, W, 3).
+
+    ``pyknotic`` tells which nuclei (0..n) are dense, ``adipose`` (H, W, 3) is the optical density
+    of real fat for the lobules.
+    """
     palette = _palettes()[stain]
     shape = layers.labels.shape
     color = {k: _density(v) for k, v in palette.items() if k != "fibers" and v is not None}
@@ -82,6 +93,9 @@ def stain_bright_field(
         peri[..., None] * color["collagen"],
     )
     del filling, peri
+    if layers.fibrosis.any():
+        where = layers.fibrosis & layers.fascicle
+        _fill(od, where, color["collagen"], 0.35 * fibrous - 0.1)
     grain = smooth_noise(rng, shape, float(rng.uniform(4, 14)) / mpp)
     # formazan and diaminobenzidine lie in granules, often coarse ones
     finest, coarsest = (0.6, 4.5) if stain in OXIDATIVE else (0.6, 2.0)
@@ -91,6 +105,11 @@ def stain_bright_field(
     blood = rng.random() < 0.4
     _fill(od, layers.vessel_lumen, color["blood"] if blood else 0 * color["blood"], 0.2 * grain)
     _fill(od, layers.infiltrate, color["endomysium"] * 1.2, 0.3 * fine)
+
+    if geometry.spindles:
+        _draw_spindles(
+            od, geometry, layers, _density(palette["fibers"]["I"]), color["vessel"], fine, mpp
+        )
 
     labels = layers.labels
     is_fiber = labels > 0
@@ -107,14 +126,39 @@ def stain_bright_field(
 
     if (layers.fat > 0).any():
         _draw_fat(od, layers, color["collagen"], mpp, rng)
+    if adipose is not None:
+        od = np.where(layers.lobule[..., None] & ~is_fiber[..., None], adipose, od)
     if "nuclei" in color:
         depth = np.clip(rng.normal(1.0, 0.25, int(nuclei_labels.max()) + 1), 0.4, 1.6)
+        if pyknotic is not None:
+            depth[pyknotic[: len(depth)]] += 0.4
         depth[0] = 0
         cover = (depth[nuclei_labels] * np.clip(1 + 0.25 * fine, 0.5, 1.5))[..., None]
         covered = np.minimum(cover, 1)
         od = od * (1 - 0.85 * covered) + cover.astype(np.float32) * color["nuclei"]
     od[glass] = 0
     return np.asarray(np.clip(od, 0, None) * imaging.stain_strength, dtype=np.float32)
+
+
+def _draw_spindles(
+    od: Float32,
+    geometry: Geometry,
+    layers: Layers,
+    fiber_color: Float32,
+    capsule_color: Float32,
+    fine: Float32,
+    mpp: float,
+) -> None:
+    """Draw capsules, the clear space inside and intrafusal fibers into an optical density."""
+    _fill(od, layers.spindle, capsule_color, 0.25 * fine)
+    for outlines, color in (
+        ([s.lumen for s in geometry.spindles], 0.25 * capsule_color),
+        ([f for s in geometry.spindles for f in s.fibers], fiber_color),
+    ):
+        where = np.zeros(layers.spindle.shape, dtype=bool)
+        for outline in outlines:
+            fill_polygon(where, outline, mpp, True)
+        _fill(od, where & layers.spindle, color, 0.1 * fine)
 
 
 def _density_nearby(
@@ -191,7 +235,7 @@ def _fiber_densities(
         base = by_type[fiber.type] * shift
         if fiber.condition == "regenerating":
             base = 0.5 * base + 0.5 * color["basophilic"]
-        elif fiber.condition == "necrotic":
+        elif fiber.condition in ("necrotic", "phagocytosed"):
             base = base * float(rng.uniform(0.35, 1.0)) + 0.15 * color["basophilic"]
         elif fiber.condition == "hypercontracted":
             base = base * float(rng.uniform(1.15, 1.6))
@@ -219,7 +263,7 @@ def _condition_texture(
     empty = np.zeros(len(geometry.fibers) + 1, dtype=np.float32)
     whorled = []
     for i, fiber in enumerate(geometry.fibers, start=1):
-        if fiber.condition == "necrotic":
+        if fiber.condition in ("necrotic", "phagocytosed"):
             uneven[i] = rng.uniform(0.2, 0.6)
         elif fiber.condition == "vacuolated":
             empty[i] = rng.uniform(0.5, 1.0)

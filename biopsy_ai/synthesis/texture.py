@@ -34,6 +34,34 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain_px: flo
     return np.asarray(field * 1.35, dtype=np.float32)
 
 
+def spread_picture(
+    rng: np.random.Generator, picture: NDArray[np.uint8], shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Cover a field with a picture, turned and mirrored at random, and mirrored where it ends.
+
+    Parameters
+    ----------
+    picture : (h, w, 3) ndarray of uint8
+    shape
+        Rows and columns of the field.
+    """
+    picture = np.rot90(picture, int(rng.integers(4)))
+    if rng.random() < 0.5:
+        picture = picture[:, ::-1]
+    index = []
+    for wanted, there in zip(shape, picture.shape[:2], strict=True):
+        place = (np.arange(wanted) + int(rng.integers(2 * there))) % (2 * there)
+        index.append(np.minimum(place, 2 * there - 1 - place))
+    return np.asarray(picture[index[0][:, None], index[1]], dtype=np.uint8)
+
+
+def picture_density(picture: NDArray[np.uint8]) -> Float32:
+    """Optical density of an 8-bit picture against its own white."""
+    white = np.percentile(picture[::4, ::4], 99, axis=(0, 1)) + 1
+    density = -np.log10((picture.astype(np.float32) + 1) / white.astype(np.float32))
+    return np.asarray(np.clip(density, 0, None), dtype=np.float32)
+
+
 def fibrous_noise(
     rng: np.random.Generator, shape: tuple[int, int], grain_px: float, stretch: float = 5.0
 ) -> Float32:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from biopsy_ai.synthesis.cells import KINDS, Nuclei
 from biopsy_ai.synthesis.geometry import FiberShape
-from biopsy_ai.synthesis.raster import TISSUE_CLASSES, Layers
+from biopsy_ai.synthesis.raster import Layers
+from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 LEAST_PX = 4
 """Fibers and nuclei with fewer pixels are left out of the truth. [default]"""
@@ -93,7 +94,7 @@ def nucleus_table(
     under = np.concatenate([[0], kept_fibers])[fiber]
     other = under != nuclei.fiber[kept_nuclei - 1]
     # a nucleus that came to lie elsewhere than meant lies at a border, on one side or the other
-    free = kind != KINDS.index("inflammatory")
+    free = ~np.isin(kind, [KINDS.index("inflammatory"), KINDS.index("clumped")])
     kind = np.where(other & free & (fiber > 0), KINDS.index("subsarcolemmal"), kind)
     kind = np.where(other & free & (fiber == 0), KINDS.index("interstitial"), kind)
     return pd.DataFrame(
@@ -106,18 +107,27 @@ def nucleus_table(
 
 
 def tissue_classes(
-    labels: Labels, layers: Layers, folds: NDArray[np.bool_], empty: NDArray[np.bool_]
+    labels: Labels,
+    layers: Layers,
+    folds: NDArray[np.bool_],
+    empty: NDArray[np.bool_],
+    ink: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Tissue class of every pixel, as index into `TISSUE_CLASSES`.
 
-    A fold is an artefact, whatever lies in it. A tear shows glass, and glass counts as nothing:
-    tears are background.
+    A fold is an artefact, whatever lies in it; so are crushed places, which come with the folds,
+    and ink, also on glass. A tear shows glass, and glass counts as nothing: tears are background.
+    A spindle is neither muscle nor connective tissue and goes with the nerves.
     """
     index = {name: i for i, name in enumerate(TISSUE_CLASSES)}
     tissue = np.where(layers.fascicle, index["endomysium"], index["perimysium"]).astype(np.uint8)
+    tissue[layers.lobule] = index["fat"]
     tissue[layers.vessel_wall | layers.vessel_lumen | layers.nerve] = index["vessel_or_nerve"]
     tissue[layers.fat > 0] = index["fat"]
     tissue[labels > 0] = index["fiber"]
+    tissue[layers.spindle] = index["vessel_or_nerve"]
     tissue[folds] = index["artefact"]
     tissue[empty] = index["background"]
+    if ink is not None:
+        tissue[ink] = index["artefact"]
     return tissue

@@ -14,20 +14,24 @@ import yaml
 from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
-from biopsy_ai.errors import ConfigError, OutlineReadError
+from biopsy_ai.errors import ConfigError, OutlineReadError, SlideReadError
 from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
 from biopsy_ai.synthesis import (
     STAINS,
     SectionParams,
     SyntheticSection,
+    random_artefacts,
     random_imaging,
+    random_lesions,
     random_tissue,
     synthesize_section,
 )
 from biopsy_ai.synthesis.geometry import geometry_from_outlines
+from biopsy_ai.synthesis.render import shows_nuclei
+from biopsy_ai.tissue_classes import ARTEFACT
 from biopsy_ai.training.fingerprint import bank_fingerprint, check_fingerprint
-from biopsy_ai.training.targets import make_targets
+from biopsy_ai.training.targets import Truth, make_nucleus_targets, make_targets
 
 RECORD_FILE = "bank.yaml"
 """What the sections beside it are made from."""
@@ -35,7 +39,7 @@ RECORD_FILE = "bank.yaml"
 FIELD_UM = 512.0
 """Side of a bank section, µm."""
 
-_STAIN_WEIGHTS = {"he": 0.24, "if": 0.18}
+_STAIN_WEIGHTS = {"he": 0.28, "if": 0.26}
 """Share of the sections by stain; the other stains share the rest equally."""
 
 _MANY_SMALL = 0.5
@@ -43,6 +47,9 @@ _MANY_SMALL = 0.5
 
 _ALL_SMALL = 0.15
 """Share of the sections whose fibers are all small, as in children and in mice."""
+
+_REAL_FAT = 0.5
+"""Share of the sections whose lobules are painted with real fat, where some is given."""
 
 _REAL_OUTLINES = 0.12
 """Share of the sections laid out with real outlines, where some are given."""
@@ -77,8 +84,21 @@ def read_real_outlines(path: Path) -> tuple[list[NDArray[np.float64]], float]:
     return outlines, float(np.median(diameters))
 
 
-def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> SyntheticSection:
-    """One random section as training sees it: any preset, any stain, any imaging defect."""
+@cache
+def read_fat_picture(path: Path) -> NDArray[np.uint8]:
+    """A picture of real fat, 8-bit RGB, taken to be at the pixel size of the bank."""
+    import cv2
+
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise SlideReadError(f"{path}: the picture of fat cannot be read. Check --adipose.")
+    return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
+
+
+def render_training_section(
+    seed: int, outline_files: tuple[Path, ...] = (), adipose: tuple[Path, ...] = ()
+) -> SyntheticSection:
+    """One random section as training sees it: any preset, stain, lesion and imaging defect."""
     rng = np.random.default_rng(seed)
     rest = (1 - sum(_STAIN_WEIGHTS.values())) / (len(STAINS) - len(_STAIN_WEIGHTS))
     stain = str(rng.choice(STAINS, p=[_STAIN_WEIGHTS.get(s, rest) for s in STAINS]))
@@ -93,7 +113,9 @@ def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> 
             endomysium_um=min(tissue.endomysium_um, 3.0),
             stretch=1.0,
         )
+    tissue = random_lesions(tissue, rng)
     imaging = random_imaging(rng, stain, severity=float(rng.uniform(0.2, 1.0)))
+    imaging = random_artefacts(imaging, rng)
     if rng.random() < _ALL_SMALL:
         mean = float(rng.uniform(11, 26))
         tissue = replace(
@@ -113,6 +135,8 @@ def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> 
             fat=tissue.fat if fatty else 0.0,
             vessels_per_mm2=tissue.vessels_per_mm2 if vascular else 0.0,
             inflammation=tissue.inflammation if inflamed else 0.0,
+            lobules=tissue.lobules if fatty else 0.0,
+            spindles_per_mm2=0.0,
         )
     size = (FIELD_UM, FIELD_UM)
     geometry = None
@@ -125,19 +149,52 @@ def render_training_section(seed: int, outline_files: tuple[Path, ...] = ()) -> 
         moved = [o * scale - corner for o in outlines]
         near = [o for o in moved if (o.max(0) > 0).all() and (o.min(0) < FIELD_UM).all()]
         geometry = geometry_from_outlines(near, tissue, size, rng)
-        tissue = replace(tissue, fat=0.0, glass=0.0)
+        tissue = replace(tissue, fat=0.0, glass=0.0, lobules=0.0, fibrosis=0.0)
     params = SectionParams(tissue, imaging, stain, size, OUTLINE_MPP)
-    return synthesize_section(params, rng, geometry=geometry)
+    picture = None
+    if adipose and rng.random() < _REAL_FAT:
+        picture = read_fat_picture(adipose[int(rng.integers(len(adipose)))])
+    return synthesize_section(params, rng, geometry=geometry, fat_picture=picture)
 
 
-def _write_section(path: Path, seed: int, outline_files: tuple[Path, ...]) -> None:
+def section_truth(section: SyntheticSection) -> Truth:
+    """What the network learns from a section.
+
+    Where a stain shows no nuclei there are none to be seen, and none are to be drawn. Nuclei in
+    artefacts and in pictures of real fat count neither way, nor do fibers that cannot be told.
+    """
+    fibers = make_targets(section.labels, section.mpp, holes=section.holes)
+    fibers[section.doubtful, 3] = 0
+    visible = shows_nuclei(section.params.stain)
+    known = (section.tissue != ARTEFACT) & ~section.real_fat
+    nuclei = make_nucleus_targets(
+        section.nuclei_labels if visible else np.zeros_like(section.nuclei_labels),
+        section.mpp,
+        known=known,
+    )
+    return Truth(fibers, nuclei, section.tissue)
+
+
+def write_bank_section(path: Path, section: SyntheticSection) -> None:
+    """Store the picture and the truth of a section, as `bank_section` reads them."""
+    truth = section_truth(section)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(
+            file,
+            image=section.image,
+            targets=truth.fibers,
+            nuclei=truth.nuclei,
+            tissue=truth.tissue,
+        )
+
+
+def _write_section(
+    path: Path, seed: int, outline_files: tuple[Path, ...], adipose: tuple[Path, ...] = ()
+) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    section = render_training_section(seed, outline_files)
-    targets = make_targets(section.labels, section.mpp, holes=section.holes)
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, image=section.image, targets=targets)
+    write_bank_section(path, render_training_section(seed, outline_files, adipose))
 
 
 def render_bank(
@@ -146,6 +203,7 @@ def render_bank(
     *,
     seed: int = 0,
     outline_files: tuple[Path, ...] = (),
+    adipose: tuple[Path, ...] = (),
     workers: int = 1,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -157,6 +215,8 @@ def render_bank(
         Section ``i`` is made from seed ``seed + i``, so a bank can be continued or remade.
     outline_files
         Label images whose outlines some sections are laid out with.
+    adipose
+        Pictures of fat in H&E at the pixel size of the bank, as texture of some lobules.
 
     Raises
     ------
@@ -164,12 +224,14 @@ def render_bank(
         If the folder holds sections that were made otherwise.
     """
     folder = Path(folder)
-    _claim(folder, bank_fingerprint(seed, outline_files))
+    _claim(folder, bank_fingerprint(seed, outline_files, adipose))
     paths = [folder / f"{seed + i:08d}.npz" for i in range(count)]
     missing = [p for p in paths if not p.exists()]
     done = count - len(missing)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_write_section, p, int(p.stem), outline_files) for p in missing]
+        jobs = [
+            pool.submit(_write_section, p, int(p.stem), outline_files, adipose) for p in missing
+        ]
         for job in as_completed(jobs):
             job.result()
             done += 1

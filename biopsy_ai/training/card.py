@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from biopsy_ai.config import OUTLINE_MPP
@@ -11,6 +11,9 @@ from biopsy_ai.config import OUTLINE_MPP
 START_MARK = "<!-- generated: start -->"
 END_MARK = "<!-- generated: end -->"
 TABLE_MARK = "<!-- accuracy table -->"
+
+_NAMED_IMAGES = 24
+"""Images of one folder that a card names one by one. [default]"""
 
 _BY_HAND = f"""
 ## Accuracy
@@ -53,7 +56,8 @@ def _generated(spec: Mapping[str, Any]) -> str:
     items = {
         (item.get("image") or item["file"], item.get("license") or "not stated")
         for part in _ancestry(spec)
-        for item in [*part.get("trained_on", []), *part.get("outlines", [])]
+        for key in ("trained_on", "outlines", "adipose")
+        for item in part.get(key, [])
     }
     licenses = Counter(license for _, license in sorted(items))
     lines = [
@@ -63,7 +67,7 @@ def _generated(spec: Mapping[str, Any]) -> str:
         "",
         "Outlines the fibers of stained cross-sections of skeletal muscle, any stain, at "
         f"{spec.get('working_mpp', OUTLINE_MPP)} µm per pixel. Outlines follow the sarcoplasm up "
-        "to the inner edge of the membrane.",
+        f"to the inner edge of the membrane.{_further(spec)}",
         "",
         "**For research use only. Not for use in diagnostic procedures.**",
         "",
@@ -86,13 +90,29 @@ def _generated(spec: Mapping[str, Any]) -> str:
         else "Thresholds were not tuned yet.",
         "",
         *(
-            f"- {name.replace('_', ' ')}: F1 {score['f1_50']} at IoU 0.5, {score['f1_75']} at "
-            f"IoU 0.75, median bias of the cross-sectional area {score['csa_bias_percent']} %"
+            f"- {name.replace('_', ' ')}: F1 {score['f1_50']} at IoU 0.5"
+            + (
+                f", {score['f1_75']} at IoU 0.75, median bias of the cross-sectional area "
+                f"{score['csa_bias_percent']} %"
+                if "f1_75" in score
+                else ""
+            )
             for name, score in tuning.items()
         ),
         "",
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _further(spec: Mapping[str, Any]) -> str:
+    """Say what else the network draws."""
+    heads = spec.get("architecture", {})
+    parts = [
+        text
+        for name, text in (("nuclei", "nuclei"), ("tissue", "the tissue class of each pixel"))
+        if heads.get(name)
+    ]
+    return f" Draws {' and '.join(parts)} as well." if parts else ""
 
 
 def _ancestry(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -108,13 +128,34 @@ def _materials(spec: Mapping[str, Any]) -> list[str]:
     sections = spec.get("training", {}).get("sections", "an unknown number of")
     return [
         f"- {sections} synthetic sections (`biopsy_ai.synthesis`; every preset and stain)",
-        *(f"- {item['image']} ({item['license']})" for item in spec.get("trained_on", [])),
+        *_images(spec.get("trained_on", [])),
         *(
             f"- outlines of {item['file']}, for some synthetic sections "
             f"({item.get('license') or 'license not stated'})"
             for item in spec.get("outlines", [])
         ),
+        *(
+            f"- fat of {item['file']}, as texture of some synthetic sections "
+            f"({item.get('license') or 'license not stated'})"
+            for item in spec.get("adipose", [])
+        ),
     ]
+
+
+def _images(items: Sequence[Mapping[str, str]]) -> list[str]:
+    """List images, those of one folder together."""
+    folders: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        folder, _, name = item["image"].rpartition("/")
+        folders.setdefault((folder, item["license"]), []).append(name)
+    lines = []
+    for (folder, license), names in folders.items():
+        if len(names) > _NAMED_IMAGES:
+            text = f"{folder or 'images'}: {len(names)} images, named in model.yaml"
+        else:
+            text = f"{folder}: {', '.join(names)}" if folder else ", ".join(names)
+        lines.append(f"- {text} ({license})")
+    return lines
 
 
 def _beginning(spec: Mapping[str, Any]) -> list[str]:

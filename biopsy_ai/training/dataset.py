@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,18 +12,41 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from biopsy_ai.segmentation.network import TISSUE_STEP
 from biopsy_ai.segmentation.picture import normalize
 from biopsy_ai.training.real import TrainingImage
 from biopsy_ai.training.settings import TrainConfig
+from biopsy_ai.training.targets import UNKNOWN_CLASS, Truth
 
 CROPS_PER_SECTION = 3
 """Crops taken from a section once it is read. [default]"""
 
 
-def bank_section(path: Path) -> tuple[NDArray, NDArray[np.uint8]]:
-    """Picture and targets of a section that `render_bank` wrote."""
+class Sample(NamedTuple):
+    """A crop and its truth, or a batch of them.
+
+    Attributes
+    ----------
+    image
+        (3, H, W) float32.
+    fibers
+        (4, H, W) uint8, see `make_targets`.
+    nuclei
+        (3, H, W) uint8 foreground, distance and weight, see `make_nucleus_targets`.
+    tissue
+        (H / 2, W / 2) uint8, see `Truth`.
+    """
+
+    image: Tensor
+    fibers: Tensor
+    nuclei: Tensor
+    tissue: Tensor
+
+
+def bank_section(path: Path) -> tuple[NDArray, Truth]:
+    """Picture and truth of a section that `render_bank` wrote."""
     with np.load(path) as stored:
-        return stored["image"], stored["targets"]
+        return stored["image"], Truth(stored["targets"], stored["nuclei"], stored["tissue"])
 
 
 def normalized_section(image: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -35,21 +59,23 @@ def normalized_section(image: NDArray, rng: np.random.Generator) -> NDArray[np.f
     return np.repeat(scaled[..., None], 3, axis=2) if scaled.ndim == 2 else scaled
 
 
-class SectionCrops(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless stream of (image, targets) crops.
+class SectionCrops(IterableDataset[Sample]):
+    """Endless stream of crops.
 
     Parameters
     ----------
     bank
         Files of the synthetic bank.
     real
-        Real images with labels, and pictures without muscle.
+        Real images with labels of fibers, of nuclei alone, and pictures without muscle.
     crop_px
         Side of a crop on the working grid, a multiple of 64.
     real_share
         Share of the crops taken from real labelled images.
     empty_share
         Share of the crops taken from pictures without muscle.
+    nuclei_share
+        Share of the crops taken from real images of which only nuclei are known.
     """
 
     def __init__(
@@ -60,17 +86,19 @@ class SectionCrops(IterableDataset[tuple[Tensor, Tensor]]):
         crop_px: int = TrainConfig.crop_px,
         real_share: float = TrainConfig.real_share,
         empty_share: float = TrainConfig.empty_share,
+        nuclei_share: float = TrainConfig.nuclei_share,
         seed: int = 0,
     ) -> None:
         self.bank = list(bank)
-        self.labelled = [r for r in real if r.targets[..., 0].any()]
-        self.empty = [r for r in real if not r.targets[..., 0].any()]
         self.crop_px = crop_px
-        self.real_share = real_share if self.labelled else 0.0
-        self.empty_share = empty_share if self.empty else 0.0
+        labelled = [r for r in real if r.has_fibers]
+        empty = [r for r in real if not r.has_fibers and r.knows_fibers]
+        others = [r for r in real if not r.knows_fibers]
+        pools = ((labelled, real_share), (empty, empty_share), (others, nuclei_share))
+        self.pools = [(pool, share) for pool, share in pools if pool]
         self.seed = seed
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Sample]:
         info = get_worker_info()
         number, workers = (info.id, info.num_workers) if info else (0, 1)
         rng = np.random.default_rng([self.seed, number])
@@ -79,36 +107,48 @@ class SectionCrops(IterableDataset[tuple[Tensor, Tensor]]):
         mine = self.bank[number::workers] or self.bank
         while True:
             for index in rng.permutation(len(mine)):
-                image, targets = bank_section(mine[index])
+                image, truth = bank_section(mine[index])
                 image = normalized_section(image, rng)
                 for _ in range(CROPS_PER_SECTION):
-                    yield self._sample(image, targets, rng, augment, real=False)
-                    drawn = rng.random() - self.real_share
-                    pool = self.labelled if drawn < 0 else self.empty
-                    if drawn < self.empty_share:
-                        chosen = pool[int(rng.integers(len(pool)))]
-                        yield self._sample(chosen.image, chosen.targets, rng, augment, real=True)
+                    yield self._sample(image, truth, rng, augment, real=False)
+                    chosen = self._real_image(rng)
+                    if chosen is not None:
+                        yield self._sample(chosen.image, chosen.truth, rng, augment, real=True)
+
+    def _real_image(self, rng: np.random.Generator) -> TrainingImage | None:
+        drawn = rng.random()
+        for pool, share in self.pools:
+            if drawn < share:
+                return pool[int(rng.integers(len(pool)))]
+            drawn -= share
+        return None
 
     def _sample(
         self,
         image: NDArray[np.float32],
-        targets: NDArray[np.uint8],
+        truth: Truth,
         rng: np.random.Generator,
         augment: torch.nn.Module,
         *,
         real: bool,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Sample:
         spread = 0.3 if real else 0.18
         scale = float(np.clip(np.exp(rng.normal(-0.1 if real else 0.0, spread)), 0.5, 1.9))
-        image, targets = random_window(image, targets, self.crop_px, scale, rng)
+        image, truth = random_window(image, truth, self.crop_px, scale, rng)
         if real or rng.random() < 0.6:
             low_detail(image, rng)
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         gray = np.array_equal(image[::16, ::16, 0], image[::16, ::16, 2])
         if not gray and (real or rng.random() < 0.5):
             tensor = augment(tensor.clamp(0, 1))
-        tensor = random_tone(tensor, rng)
-        return tensor, torch.from_numpy(np.ascontiguousarray(targets.transpose(2, 0, 1)))
+        distance, weight = truth.nuclei[..., 0], truth.nuclei[..., 1]
+        nuclei = np.stack([np.where(distance > 0, np.uint8(255), np.uint8(0)), distance, weight])
+        return Sample(
+            random_tone(tensor, rng),
+            torch.from_numpy(np.ascontiguousarray(truth.fibers.transpose(2, 0, 1))),
+            torch.from_numpy(nuclei),
+            torch.from_numpy(truth.tissue),
+        )
 
 
 def color_augmentation() -> torch.nn.Module:
@@ -120,12 +160,22 @@ def color_augmentation() -> torch.nn.Module:
 
 def random_window(
     image: NDArray[np.float32],
-    targets: NDArray[np.uint8],
+    truth: Truth,
     crop_px: int,
     scale: float,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Cut a window at a random place, scale, turn and mirror; outside the picture weighs 0."""
+) -> tuple[NDArray[np.float32], Truth]:
+    """Cut a window at a random place, scale, turn and mirror; outside the picture nothing is known.
+
+    Maps of fibers are interpolated. Nuclei are a few pixels wide and classes have no order: both
+    are taken from the nearest pixel.
+
+    Returns
+    -------
+    image : (crop_px, crop_px, 3) ndarray of float32
+    truth : Truth
+        Fibers and nuclei on the grid of the image, tissue with half as many pixels a side.
+    """
     import cv2
 
     height, width = image.shape[:2]
@@ -138,15 +188,27 @@ def random_window(
     matrix = np.array([[c * mirror, -s, 0.0], [s * mirror, c, 0.0]])
     half = (crop_px - 1) / 2
     matrix[:, 2] = np.asarray(center) - matrix[:, :2] @ np.array([half, half])
-    size = (crop_px, crop_px)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     if scale < 0.8:
         image = cv2.GaussianBlur(image, (0, 0), 0.45 / scale)
-    image = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT)
-    targets = cv2.warpAffine(
-        targets, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0)
+
+    def warped(source: NDArray, beyond: int | None = None, *, step: int = 1) -> NDArray:
+        # A pixel of a coarser grid has its center between those of the pixels that it covers.
+        onto = matrix @ np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2], [0, 0, 1]])
+        smooth = beyond is None or source is truth.fibers
+        return cv2.warpAffine(
+            source,
+            onto,
+            (crop_px // step, crop_px // step),
+            flags=(cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST) | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT if beyond is None else cv2.BORDER_CONSTANT,
+            borderValue=(beyond or 0,) * 4,
+        )
+
+    return warped(image), Truth(
+        warped(truth.fibers, 0),
+        warped(truth.nuclei, 0),
+        warped(truth.tissue, UNKNOWN_CLASS, step=TISSUE_STEP),
     )
-    return image, targets
 
 
 def low_detail(image: NDArray[np.float32], rng: np.random.Generator) -> None:

@@ -20,13 +20,15 @@ _SHOWN = 4
 """So many differences are named in an error."""
 
 
-def bank_fingerprint(seed: int, outline_files: Sequence[Path] = ()) -> dict[str, Any]:
-    """What the sections of a bank are made from: seed, generator, real outlines.
+def bank_fingerprint(
+    seed: int, outline_files: Sequence[Path] = (), adipose: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """What the sections of a bank are made from: seed, generator, real outlines, real fat.
 
     Raises
     ------
     OutlineReadError
-        If a file with outlines cannot be read.
+        If a file with outlines or fat cannot be read.
     """
     package = Path(__file__).parents[1]
     # A hash of the sources, not a version: the generator changes between versions.
@@ -37,16 +39,17 @@ def bank_fingerprint(seed: int, outline_files: Sequence[Path] = ()) -> dict[str,
         "mpp": OUTLINE_MPP,
         "generator": files_sha256(sources, package),
         "outlines": [outline_record(path) for path in outline_files],
+        "adipose": [outline_record(path) for path in adipose],
     }
 
 
 def outline_record(path: Path) -> dict[str, str]:
-    """Name and hash of a label image whose outlines some sections are laid out with."""
+    """Name and hash of a file that some sections are laid out or painted with."""
     try:
         return {"file": path.name, "sha256": file_sha256(path)}
     except OSError as error:
         raise OutlineReadError(
-            f"{path}: the outlines cannot be read ({error.strerror}). Check --outlines."
+            f"{path}: the file cannot be read ({error.strerror}). Check --outlines and --adipose."
         ) from error
 
 

@@ -25,10 +25,12 @@ from biopsy_ai.segmentation.thresholds import (
     threshold_set,
 )
 from biopsy_ai.segmentation.tiles import STRIDE_PX
+from biopsy_ai.synthesis.render import shows_nuclei
 from biopsy_ai.training.bank import render_bank, render_training_section
 from biopsy_ai.training.card import model_card
 from biopsy_ai.training.dataset import SectionCrops, normalized_section
 from biopsy_ai.training.fingerprint import bank_fingerprint, outline_record, run_fingerprint
+from biopsy_ai.training.nucleus_tuning import tune_nuclei
 from biopsy_ai.training.real import TrainingImage, load_training_image, read_training_list
 from biopsy_ai.training.settings import SECTIONS, TUNING_SECTIONS, TrainConfig
 from biopsy_ai.training.trainer import read_checkpoint, train_network
@@ -41,6 +43,9 @@ ARCHITECTURE: dict[str, Any] = {
     "fine": 1,
 }
 """Settings of `FiberNet` for new models."""
+
+HEADS: dict[str, Any] = {"nuclei": True, "tissue": True}
+"""Settings of `FiberNet` that are added, also to those of a model that training begins from."""
 
 TUNING_SEED = 500_000
 """First seed of the synthetic sections on which thresholds are tuned; banks stay below it."""
@@ -58,7 +63,10 @@ def train_model(
     development: str | Path | None = None,
     outline_files: Sequence[Path] = (),
     outlines_license: str | None = None,
+    adipose: Sequence[Path] = (),
+    adipose_license: str | None = None,
     start: str | Path | None = None,
+    heads: bool = True,
     device: str = "auto",
     version: str = "1",
     progress: Progress | None = None,
@@ -82,8 +90,14 @@ def train_model(
         Label images whose outlines some synthetic sections are laid out with.
     outlines_license
         License of these label images, for the card.
+    adipose
+        Pictures of fat in H&E at 0.5 µm per pixel, as texture of some lobules of fat.
+    adipose_license
+        License of these pictures, for the card.
     start
-        Model to begin from: its name or folder.
+        Model to begin from: its name or folder. Heads that it lacks begin fresh.
+    heads
+        Whether the network learns nuclei and tissue classes too.
     version
         Of the model, for ``model.yaml`` and the card.
 
@@ -102,12 +116,15 @@ def train_model(
     first = load_model(start) if start is not None else None
     architecture = ARCHITECTURE
     if first:
-        # Fine blocks can be added to what a model has learned; all else must stay.
+        # Fine blocks and heads can be added to what a model has learned; all else must stay.
         architecture = {"fine": ARCHITECTURE.get("fine", 0), **first.spec["architecture"]}
+    if heads:
+        architecture = architecture | HEADS
+    made_from = {"outline_files": tuple(outline_files), "adipose": tuple(adipose)}
     fingerprint = run_fingerprint(
         config,
         architecture=architecture,
-        bank=bank_fingerprint(config.seed, outline_files),
+        bank=bank_fingerprint(config.seed, **made_from),
         sections=sections,
         real=[i.origin for i in images],
         start=first.weights_sha256 if first else None,
@@ -119,7 +136,7 @@ def train_model(
         work / "bank",
         sections,
         seed=config.seed,
-        outline_files=tuple(outline_files),
+        **made_from,
         workers=max(config.workers, os.cpu_count() or 1),
         progress=progress,
     )
@@ -129,6 +146,7 @@ def train_model(
         crop_px=config.crop_px,
         real_share=config.real_share,
         empty_share=config.empty_share,
+        nuclei_share=config.nuclei_share,
     )
     network = train_network(
         crops,
@@ -150,6 +168,7 @@ def train_model(
         "outlines": [
             {**outline_record(path), "license": outlines_license} for path in outline_files
         ],
+        "adipose": [{**outline_record(path), "license": adipose_license} for path in adipose],
         "start": _ancestor(first) if first else None,
     }
     # Before the tuning: what stands in the folder fits together, whenever the run is stopped.
@@ -166,7 +185,7 @@ def work_folder(out: str | Path) -> Path:
 
 def _ancestor(model: Model) -> dict[str, Any]:
     """What a model owes to the one that its training began from."""
-    inherited = ("version", "training", "trained_on", "outlines", "start")
+    inherited = ("version", "training", "trained_on", "outlines", "adipose", "start")
     return {
         "name": model.name,
         "weights_sha256": model.weights_sha256,
@@ -198,14 +217,14 @@ def tune_model(
 ) -> dict[str, TuningScore]:
     """Tune the thresholds of a model on development images and unseen synthetic sections.
 
-    Bright field, stains by enzymes and fluorescence are tuned apart, and the real fibers of each
-    count as much in all as the synthetic ones. The folder's ``model.yaml`` and the generated part
-    of its card are rewritten.
+    Bright field, stains by enzymes and fluorescence are tuned apart, nuclei where the model draws
+    them, and the real fibers of each count as much in all as the synthetic ones. The folder's
+    ``model.yaml`` and the generated part of its card are rewritten.
 
     Returns
     -------
     dict
-        The score under the name that the thresholds have in ``model.yaml``.
+        The score of the fibers under the name that the thresholds have in ``model.yaml``.
     """
     model = load_model(folder)
     fields = _tuning_fields(load_images(development), sections, progress)
@@ -214,13 +233,10 @@ def tune_model(
     scores = {}
     for name in THRESHOLD_SETS:
         chosen = [f for f in fields if f.kind == name]
+        chosen = [f for f in chosen if f.ignore is None or not f.ignore.all()]
         if not any(f.labels.any() for f in chosen):
             continue
-        maps = []
-        for number, field in enumerate(chosen, start=1):
-            maps.append(whole_maps(network, field.image))
-            if progress:
-                progress("predict", number, len(chosen))
+        maps = _field_maps(network, chosen, progress)
         spec[name], scores[name] = tune_thresholds(
             maps,
             [f.labels for f in chosen],
@@ -230,7 +246,7 @@ def tune_model(
             workers=workers,
             progress=progress,
         )
-    spec["tuning"] = {
+    tuning = {
         name: {
             "f1_50": round(score.f1[0], 4),
             "f1_75": round(score.f1[1], 4),
@@ -238,11 +254,21 @@ def tune_model(
         }
         for name, score in scores.items()
     }
+    known = [f for f in fields if f.nuclei is not None]
+    if model.draws_nuclei and known:
+        thresholds, f1 = tune_nuclei(
+            _field_maps(network, known, progress),
+            [f.nuclei for f in known if f.nuclei is not None],
+            workers=workers,
+        )
+        spec["nucleus_thresholds"] = thresholds
+        tuning["nucleus_thresholds"] = {"f1_50": round(f1, 4)}
+    spec["tuning"] = tuning
     save_model(model.folder, model.unfolded(), spec, card=_card(model.folder, spec))
     return scores
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _TuningField:
     image: NDArray[np.float32]
     labels: NDArray[np.int32]
@@ -250,6 +276,18 @@ class _TuningField:
     kind: str
     """One of `THRESHOLD_SETS`."""
     real: bool
+    nuclei: NDArray[np.int32] | None
+
+
+def _field_maps(
+    network: MapNetwork, fields: Sequence[_TuningField], progress: Progress | None
+) -> list[FiberMaps]:
+    maps = []
+    for number, field in enumerate(fields, start=1):
+        maps.append(whole_maps(network, field.image))
+        if progress:
+            progress("predict", number, len(fields))
+    return maps
 
 
 def _weights(fields: Sequence[_TuningField]) -> list[float]:
@@ -268,9 +306,10 @@ def _tuning_fields(
         _TuningField(
             i.image,
             i.labels,
-            i.targets[..., 3] == 0,
+            i.truth.fibers[..., 3] == 0,
             threshold_set("auto", fluorescent=_is_gray(i.image)),
             real=True,
+            nuclei=i.nuclei,
         )
         for i in images
     ]
@@ -279,7 +318,11 @@ def _tuning_fields(
         stain = section.params.stain
         picture = normalized_section(section.image, np.random.default_rng(n))
         kind = threshold_set(stain, fluorescent=stain == "if")
-        fields.append(_TuningField(picture, section.labels, None, kind, real=False))
+        nuclei = section.nuclei_labels if shows_nuclei(stain) else None
+        ignore = section.doubtful if section.doubtful.any() else None
+        fields.append(
+            _TuningField(picture, section.labels, ignore, kind, real=False, nuclei=nuclei)
+        )
         if progress:
             progress("render", n + 1, sections)
     return fields
@@ -295,9 +338,4 @@ def whole_maps(network: MapNetwork, image: NDArray[np.float32]) -> FiberMaps:
     pad = [(0, -n % STRIDE_PX) for n in (height, width)]
     padded = np.pad(image, [*pad, (0, 0)], mode="edge")
     maps = network.predict([padded], NO_CONTEXT)[0]
-    rows, cols = height + height % 2, width + width % 2
-    return FiberMaps(
-        maps.foreground[:rows, :cols],
-        maps.border[: rows // 2, : cols // 2],
-        maps.distance[: rows // 2, : cols // 2],
-    )
+    return maps.cut(0, 0, height + height % 2, width + width % 2)

@@ -25,6 +25,12 @@ class TrainConfig:
     """Decay of the running average of the weights; the average is what is kept."""
     real_share: float = 0.15
     empty_share: float = 0.03
+    nuclei_share: float = 0.06
+    """Share of the crops taken from real images of which only nuclei are known."""
+    nucleus_weight: float = 0.5
+    """What nuclei count in the loss, beside 1 for fibers."""
+    tissue_weight: float = 0.3
+    """What tissue classes count in the loss, beside 1 for fibers."""
     workers: int = 1
     checkpoint_every: int = 250
     seed: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,34 @@ TIP_RADIUS_UM = 2.0
 
 UNIT_WEIGHT = 20
 """Value of the weight map that stands for 1."""
+
+NUCLEUS_BORDER_UM = 0.75
+"""A pixel this close to two nuclei weighs more, µm. [default]"""
+
+UNKNOWN_CLASS = 255
+"""Tissue class of pixels that nothing is known of."""
+
+NOT_CLASS = 128
+"""Added to the tissue class that a pixel does not belong to, where no more is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of a picture; all on its grid.
+
+    Attributes
+    ----------
+    fibers
+        (H, W, 4) uint8 of `make_targets`; weight 0 where nothing is known.
+    nuclei
+        (H, W, 2) uint8 of `make_nucleus_targets`; weight 0 where nothing is known.
+    tissue
+        (H, W) uint8 tissue class, `NOT_CLASS` + class, or `UNKNOWN_CLASS`.
+    """
+
+    fibers: NDArray[np.uint8]
+    nuclei: NDArray[np.uint8]
+    tissue: NDArray[np.uint8]
 
 
 def make_targets(
@@ -40,9 +70,54 @@ def make_targets(
         fiber peaks at 255 whatever its size. ``weight``: `UNIT_WEIGHT` stands for 1; more along
         borders, in small fibers, at tips and corners and in holes, which few pixels decide.
     """
+    labels = labels.astype(np.int32)
+    inside, distance = _relative_depth(labels)
+    border = _between(labels, BORDER_UM / mpp)
+    n = int(labels.max())
+    area = np.bincount(labels.ravel(), minlength=n + 1) * mpp**2
+    small = area < SMALL_FIBER_UM2
+    small[0] = False
+    weight = 1 + 2.0 * border + 2.0 * small[labels] + 4.0 * _tips(inside, mpp)
+    if holes is not None:
+        weight += 3.0 * (holes & (labels > 0))
+    maps = [labels > 0, border, distance]
+    return np.stack([*(255 * m for m in maps), UNIT_WEIGHT * weight], axis=-1).astype(np.uint8)
+
+
+def make_nucleus_targets(
+    labels: NDArray, mpp: float, *, known: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """What the network learns of nuclei, in two maps, and the weight of each pixel in the second.
+
+    Parameters
+    ----------
+    labels : (H, W) ndarray of int
+        Nuclei; 0 is background.
+    mpp
+        Pixel size, µm.
+    known
+        (H, W) where nuclei are known; everywhere when left out.
+
+    Returns
+    -------
+    (H, W, 2) ndarray of uint8
+        ``distance``: 0 outside, 1 to 255 inside, where every nucleus peaks whatever its size.
+        ``weight``: `UNIT_WEIGHT` stands for 1; more between two nuclei, 0 where not known.
+    """
+    labels = labels.astype(np.int32)
+    _, distance = _relative_depth(labels)
+    weight = 1 + 2.0 * _between(labels, NUCLEUS_BORDER_UM / mpp)
+    if known is not None:
+        weight = np.where(known, weight, 0)
+    # Rounded up and lifted: what is inside stays above 0, also where two nuclei touch.
+    scaled = np.where(labels > 0, np.maximum(np.ceil(255 * distance), 1), 0)
+    return np.stack([scaled, UNIT_WEIGHT * weight], axis=-1).astype(np.uint8)
+
+
+def _relative_depth(labels: NDArray[np.int32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Mask of the labels, parted where two touch, and depth over the label's own maximum."""
     import cv2
 
-    labels = labels.astype(np.int32)
     inside = (labels > 0).astype(np.uint8)
     for axis in (0, 1):
         a, b = (labels[1:], labels[:-1]) if axis == 0 else (labels[:, 1:], labels[:, :-1])
@@ -55,23 +130,21 @@ def make_targets(
     np.maximum.at(deepest, labels.ravel(), depth.ravel())
     distance = depth / deepest[labels]
     distance[labels == 0] = 0
+    return inside, distance
 
-    radius = max(round(BORDER_UM / mpp), 1)
+
+def _between(labels: NDArray[np.int32], reach_px: float) -> NDArray[np.bool_]:
+    """Pixels within reach of two different labels."""
+    import cv2
+
+    radius = max(round(reach_px), 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     values = labels.astype(np.float32)
     highest = cv2.dilate(values, kernel)
     values[labels == 0] = 1e9
     lowest = cv2.erode(values, kernel)
-    border = (highest > 0) & (lowest < 1e9) & (highest != lowest)
-
-    area = np.bincount(labels.ravel(), minlength=n + 1) * mpp**2
-    small = area < SMALL_FIBER_UM2
-    small[0] = False
-    weight = 1 + 2.0 * border + 2.0 * small[labels] + 4.0 * _tips(inside, mpp)
-    if holes is not None:
-        weight += 3.0 * (holes & (labels > 0))
-    maps = [labels > 0, border, distance]
-    return np.stack([*(255 * m for m in maps), UNIT_WEIGHT * weight], axis=-1).astype(np.uint8)
+    between: NDArray[np.bool_] = (highest > 0) & (lowest < 1e9) & (highest != lowest)
+    return between
 
 
 def _tips(inside: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:

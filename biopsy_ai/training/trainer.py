@@ -19,9 +19,9 @@ from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.network import FiberNet, begin_from
-from biopsy_ai.training.dataset import SectionCrops
+from biopsy_ai.training.dataset import Sample, SectionCrops
 from biopsy_ai.training.fingerprint import check_fingerprint
-from biopsy_ai.training.losses import map_loss
+from biopsy_ai.training.losses import total_loss
 from biopsy_ai.training.settings import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -105,15 +105,15 @@ def train_network(
     writer = SummaryWriter(str(folder / "tensorboard"))
     started, seen, total = time.monotonic(), 0, 0.0
     network.train()
-    for images, targets in loader:
+    for batch in loader:
         if step >= config.steps:
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
-        images = images.to(device, memory_format=torch.channels_last)
+        images = batch.image.to(device, memory_format=torch.channels_last)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             logits = network(images)
-        loss = map_loss(logits, targets.to(device))
+        loss = total_loss(logits, Sample(*(part.to(device) for part in batch)), config)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 3.0)

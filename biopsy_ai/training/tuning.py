@@ -28,6 +28,7 @@ STEPS = {
     "min_peak": 0.1,
     "min_foreground": 0.1,
     "min_area_um2": 10.0,
+    "min_fiber_share": 0.2,
 }
 """First step of the search along each threshold."""
 

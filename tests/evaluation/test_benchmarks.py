@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,20 +15,6 @@ import tifffile
 
 from biopsy_ai.evaluation import match_fibers
 from biopsy_ai.evaluation.grids import LabelField
-
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    if not FOLDER.is_dir():
-        pytest.skip("the benchmarks are not part of this installation")
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == FOLDER:
-            del sys.modules[name]
 
 
 def discs(radius: int = 20, pitch: int = 50, rows: int = 3) -> np.ndarray:
@@ -261,3 +246,14 @@ def test_large_sections_are_mirrored_without_seams(
         pixels = levels[0].asarray().astype(int)
     assert np.abs(pixels - pyramids.mirrored(block, 0, 0, 1600, 1700)).mean() < 2
     assert pyramids.section_shape(1.0) == (20000, 20000)
+
+
+def test_stains_are_drawn_recognised_and_counted(load) -> None:
+    stains = load("stains")
+    calls = stains.synthetic_calls([stains.TEST_SEED])
+    assert [stain for stain, _ in calls] == list(stains.STAINS)
+    right = sum(call.stain == stains.STAIN_OF.get(stain, stain) for stain, call in calls)
+    assert right >= 9
+    table = stains.confusion(calls)
+    assert table.startswith("| drawn | he |")
+    assert len(table.splitlines()) == 2 + len(calls)

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from biopsy_ai import labels as label_room
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.formats import label_image
+from biopsy_ai.formats import label_image, tiled_tiff
 from biopsy_ai.formats.label_image import (
     load_label_image,
     read_label_image,
@@ -60,7 +60,7 @@ def test_large_files_are_bigtiff_and_read_lazily(tmp_path, monkeypatch, drawn_la
         zarr.storage.MemoryStore(), shape=drawn_labels.shape, chunks=(64, 64), dtype="int32"
     )
     stored[:] = drawn_labels
-    monkeypatch.setattr(label_image, "BIGTIFF_BYTES", 1000)
+    monkeypatch.setattr(tiled_tiff, "BIGTIFF_BYTES", 1000)
     monkeypatch.setattr(label_room, "IN_MEMORY_PX", 1000)
     path = tmp_path / "fibers.tif"
     write_label_image(path, stored, (0.5, 0.5))

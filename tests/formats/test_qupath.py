@@ -51,8 +51,11 @@ def test_features_are_as_qupath_expects_them(tmp_path) -> None:
             "n_acute_angles": np.array([3], dtype=np.int32),
             "shape_assessable": [True],
             "touches_tissue_edge": pd.array([pd.NA], dtype="boolean"),
-            "excluded": [True],
-            "exclusion_reason": ["touches the border"],
+            "n_nuclei": pd.array([pd.NA], dtype="Int64"),
+            "n_internal_nuclei": pd.array([2], dtype="Int64"),
+            "is_centrally_nucleated": pd.array([False], dtype="boolean"),
+            "condition": [None],
+            "excluded": ["cut by the image border; torn"],
         }
     )
     write_geojson(tmp_path / "f.geojson", [(12, triangle)], image_id="abc", fibers=fibers)
@@ -75,9 +78,22 @@ def test_features_are_as_qupath_expects_them(tmp_path) -> None:
         "Min Feret µm": "NaN",
         "N Acute Angles": 3,
         "Shape Assessable": 1,
-        "Excluded": 1,
+        "Touches Tissue Edge": "NaN",
+        "N Nuclei": "NaN",
+        "N Internal Nuclei": 2,
+        "Is Centrally Nucleated": 0,
     }
-    assert properties["metadata"] == {"label": "12", "exclusion_reason": "touches the border"}
+    assert properties["metadata"] == {"label": "12", "excluded": "cut by the image border; torn"}
+
+
+@pytest.mark.parametrize("nothing", ["", None, np.nan])
+def test_a_fiber_without_a_reason_is_not_excluded(tmp_path, nothing) -> None:
+    triangle = np.array([(1.0, 2.0), (5.0, 2.0), (5.0, 8.0)])
+    fibers = pd.DataFrame({"label": [3], "excluded": pd.Series([nothing], dtype=object)})
+    write_geojson(tmp_path / "f.geojson", [(3, triangle)], image_id="a", fibers=fibers)
+    (only,) = json.loads((tmp_path / "f.geojson").read_text("utf-8"))["features"]
+    assert only["properties"]["classification"]["name"] == "Fiber"
+    assert only["properties"]["metadata"] == {"label": "3"}
 
 
 def test_ids_are_stable_and_differ_between_fibers_and_images(tmp_path, fibers) -> None:

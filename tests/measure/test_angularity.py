@@ -18,7 +18,7 @@ def table(n: int = 200, seed: int = 0) -> pd.DataFrame:
             "n_acute_angles": rng.binomial(1, 0.1, n).astype(float),
             "solidity": rng.normal(0.97, 0.01, n),
             "shape_assessable": True,
-            "excluded": False,
+            "excluded": "",
         }
     )
 
@@ -65,7 +65,7 @@ def test_small_angular_fiber_scores_high_and_round_one_low() -> None:
 def test_fibers_that_cannot_be_judged_have_no_score() -> None:
     fibers = table()
     fibers.loc[0, "shape_assessable"] = False
-    fibers.loc[1, "excluded"] = True
+    fibers.loc[1, "excluded"] = "torn"
     fibers.loc[2, "circularity"] = 0.1
     scores = angularity_scores(fibers)
     assert np.isnan(scores[:2]).all()

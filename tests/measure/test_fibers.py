@@ -11,6 +11,7 @@ from biopsy_ai import labels as boxes_room
 from biopsy_ai.config import MeasurementConfig
 from biopsy_ai.errors import Cancelled
 from biopsy_ai.measure import COLUMNS, SHAPE_COLUMNS, SIZE_COLUMNS, measure_fibers
+from biopsy_ai.measure.exclusion import is_excluded
 
 
 class Slices:
@@ -81,13 +82,13 @@ def test_columns_order_and_types(section: np.ndarray) -> None:
 def test_fiber_at_the_border_is_kept_and_excluded(section: np.ndarray) -> None:
     fibers = measure_fibers(section, (0.5, 0.5)).set_index("label")
     assert fibers["touches_border"].tolist() == [False, False, False, True]
-    assert fibers["exclusion_reason"].tolist() == ["", "", "", "cut by the image border"]
+    assert fibers["excluded"].tolist() == ["", "", "", "cut by the image border"]
     assert fibers.loc[12, "area_um2"] > 0
     kept = measure_fibers(
         section, (0.5, 0.5), config=MeasurementConfig(exclude_border_fibers=False)
     )
     assert kept["touches_border"].any()
-    assert not kept["excluded"].any()
+    assert (kept["excluded"] == "").all()
 
 
 @pytest.mark.parametrize("edge", ["top", "bottom", "left", "right"])
@@ -145,7 +146,7 @@ def test_no_fibers_give_an_empty_table() -> None:
     fibers = measure_fibers(np.zeros((30, 40), dtype=np.int32), (0.5, 0.5))
     assert fibers.empty
     assert tuple(fibers.columns) == COLUMNS
-    assert fibers["excluded"].dtype == bool
+    assert not is_excluded(fibers).size
 
 
 def test_facts_of_the_segmentation_are_copied(section: np.ndarray) -> None:

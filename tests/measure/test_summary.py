@@ -52,7 +52,7 @@ def test_counts_and_density(fibers: pd.DataFrame) -> None:
 
 def test_statistics_leave_excluded_fibers_out(fibers: pd.DataFrame) -> None:
     summary = summarize_fibers(fibers, field_area_um2=FIELD_UM2)
-    sizes = fibers.loc[~fibers["excluded"], "min_feret_um"]
+    sizes = fibers.loc[fibers["excluded"] == "", "min_feret_um"]
     feret = summary["quantities"]["min_feret_um"]
     assert feret["n"] == 132
     assert feret["mean"] == pytest.approx(sizes.mean())

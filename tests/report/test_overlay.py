@@ -1,105 +1,109 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
 
-from biopsy_ai.formats.contours import fiber_polygons
-from biopsy_ai.formats.qupath import EXCLUDED_CLASS, FIBER_CLASS
-from biopsy_ai.report.overlay import scale_bar_um, write_overlay
+from biopsy_ai.labels import allocate_labels
+from biopsy_ai.report import overlay
+from biopsy_ai.report.backdrop import Backdrop
+from biopsy_ai.report.legend import Entry
+from biopsy_ai.report.overlay import Classes, Dots, Numbers, Picture, Shapes, write_overlay
+
+RED, BLUE = (200, 0, 0), (0, 0, 200)
+SQUARE = np.array([(20.0, 20.0), (20.0, 60.0), (60.0, 60.0), (60.0, 20.0)])
 
 
-class DrawnSlide(SimpleNamespace):
-    """A slide whose pixels are given."""
-
-    def grid_shape(self, mpp: float) -> tuple[int, int]:
-        rows, columns = self.pixels.shape[:2]
-        return round(rows * self.mpp[0] / mpp), round(columns * self.mpp[1] / mpp)
-
-    def read(self, y, x, height, width, mpp, *, channels=None):
-        assert (y, x) == (0, 0)
-        picked = self.pixels if channels is None else self.pixels[:, :, channels]
-        size = (width, height)
-        image = cv2.resize(picked, size, interpolation=cv2.INTER_NEAREST)
-        return image.reshape(height, width, -1).astype(np.float32)
+@pytest.fixture
+def backdrop() -> Backdrop:
+    pixels = np.full((400, 600, 3), (240, 150, 190), dtype=np.uint8)
+    return Backdrop(pixels, 0.25)
 
 
-def slide(pixels: np.ndarray, **attributes) -> DrawnSlide:
-    values = {"is_rgb": True, "channels": {}, "mpp": (0.5, 0.5), **attributes}
-    return DrawnSlide(pixels=pixels, dtype=pixels.dtype, shape=pixels.shape[:2], **values)
+@pytest.fixture
+def draw(tmp_path, backdrop):
+    """Draw layers and read the section back."""
+
+    def drawn(*layers) -> np.ndarray:
+        before = backdrop.pixels.copy()
+        write_overlay(tmp_path / "o.png", backdrop, Picture(layers, [Entry("all")]), title="t")
+        assert (backdrop.pixels == before).all()
+        return cv2.imread(str(tmp_path / "o.png"))[:400, :600, ::-1]
+
+    return drawn
 
 
-def read(path) -> np.ndarray:
-    return cv2.imread(str(path))[:, :, ::-1]
+def is_color(image: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    return np.abs(image.astype(int) - color).max(axis=2) < 12
 
 
-def count(image: np.ndarray, color: tuple[int, int, int]) -> int:
-    return int((np.abs(image.astype(int) - color).max(axis=2) < 12).sum())
+def test_outlines_lie_where_the_shapes_are(draw, backdrop) -> None:
+    image = draw(Shapes([SQUARE], (0.5, 0.5), RED, width=3))
+    lines = is_color(image, RED)
+    assert lines[40:120, 38:42].any(axis=1).all()
+    assert lines[118:122, 40:120].any(axis=0).all()
+    assert (image[45:115, 45:115] == backdrop.pixels[0, 0]).all()
+    assert (image[130:] == backdrop.pixels[0, 0]).all()
 
 
-@pytest.mark.parametrize(
-    ("width_um", "bar_um"), [(277, 50), (1500, 200), (9999, 1000), (10_000, 2000), (55.0, 10)]
-)
-def test_the_scale_bar_is_round(width_um: float, bar_um: float) -> None:
-    assert scale_bar_um(width_um) == bar_um
+def test_pixels_of_shapes_need_not_be_square(draw) -> None:
+    image = draw(Shapes([SQUARE], (0.25, 0.5), RED, width=3))
+    rows, columns = np.nonzero(is_color(image, RED))
+    assert np.ptp(rows) == pytest.approx(40, abs=4)
+    assert np.ptp(columns) == pytest.approx(80, abs=4)
 
 
-def test_outlines_lie_on_the_fibers_in_two_colors(tmp_path, segmentation, drawn_labels) -> None:
-    pixels = np.full((*drawn_labels.shape, 3), (240, 150, 190), dtype=np.uint8)
-    excluded = segmentation.ids[:10].tolist()
-    path = tmp_path / "overlay.png"
-    write_overlay(path, slide(pixels), segmentation, excluded=excluded, title="Schnitt $1$ 肌")
-    image = read(path)
-    rows = round(1200 * drawn_labels.shape[0] / drawn_labels.shape[1])
-    assert image.shape[1] == 1200
-    assert image.shape[0] > rows
-    section, strip = image[:rows], image[rows:]
-    assert count(section, FIBER_CLASS[1]) > 3 * count(section, EXCLUDED_CLASS[1]) > 0
-    assert count(section, (240, 150, 190)) > 0.5 * section[..., 0].size
-    assert count(strip, (0, 0, 0)) > 100  # scale bar
-    assert count(strip, FIBER_CLASS[1]) > 0
-    assert (strip[-2:] == 255).all()
+def test_tints_keep_their_hue_on_any_stain(draw) -> None:
+    image = draw(Shapes([SQUARE], (0.5, 0.5), BLUE, width=0, tinted=True))
+    red, green, blue = image[80, 80].astype(int)
+    assert red == green
+    assert blue - red == pytest.approx(200 * overlay.TINT, abs=2)
+    assert (image[200, 200] == (240, 150, 190)).all()
 
 
-def test_outlines_are_where_the_fibers_are(tmp_path, segmentation, drawn_labels) -> None:
-    write_overlay(tmp_path / "overlay.png", None, segmentation)
-    scale = 1200 / drawn_labels.shape[1]
-    section = read(tmp_path / "overlay.png")[: int(drawn_labels.shape[0] * scale)]
-    lines = section.min(axis=2) < 128
-    polygon = dict(fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes))[
-        segmentation.ids[5]
-    ]
-    on_line = np.floor(polygon * scale).astype(int)
-    inside = (on_line < lines.shape).all(axis=1) & (on_line >= 0).all(axis=1)
-    assert lines[tuple(on_line[inside].T)].mean() > 0.9
-    assert lines.mean() < 0.3
+def test_hatched_shapes_show_what_lies_below(draw) -> None:
+    image = draw(Shapes([SQUARE], (0.5, 0.5), RED, width=0, hatched=True))
+    share = is_color(image[45:115, 45:115], RED).mean()
+    assert 0.1 < share < 0.4
+    assert not is_color(image[125:], RED).any()
 
 
-def test_fluorescence_is_shown_by_its_border_channel(tmp_path, segmentation, drawn_labels) -> None:
-    pixels = np.zeros((*drawn_labels.shape, 3), dtype=np.uint16)
-    pixels[:, :, 0] = 60_000
-    pixels[:, :, 2] = np.where(drawn_labels > 0, 100, 1100)
-    image = slide(pixels, is_rgb=False, channels={"border": 2})
-    write_overlay(tmp_path / "overlay.png", image, segmentation)
-    section = read(tmp_path / "overlay.png")[:900]
-    assert count(section, (0, 0, 0)) > 0.4 * section[..., 0].size
-    shown = section[(np.ptp(section, axis=2) == 0)]
-    assert shown.max() == 255
+def test_shapes_that_reach_beyond_the_section_are_cut(draw) -> None:
+    beyond = SQUARE * 5 - 150
+    for style in ({"tinted": True}, {"hatched": True}):
+        image = draw(Shapes([beyond, beyond + 900], (0.5, 0.5), RED, **style))
+        assert (image[:20, :20] != (240, 150, 190)).any()
 
 
-@pytest.mark.parametrize("shape", [(40, 3000), (3000, 40), (20, 20)])
-def test_sections_of_any_shape_have_a_readable_legend(tmp_path, shape) -> None:
-    from biopsy_ai.labels import find_boxes
-    from biopsy_ai.segmentation.result import Segmentation
+@pytest.mark.parametrize("mpp", [0.1, 0.25, 2.0])
+def test_classes_are_tinted_on_their_own_grid(draw, monkeypatch, mpp: float) -> None:
+    monkeypatch.setattr(overlay, "WINDOW_PX", 64)
+    shape = round(100 / mpp), round(150 / mpp)
+    classes = allocate_labels(shape, np.uint8)
+    classes[: shape[0] // 2, 0 : shape[1]] = 3
+    classes[shape[0] // 2 :, 0 : shape[1] // 2] = 7
+    image = draw(Classes(classes, (mpp, mpp), {3: RED, 5: BLUE}))
+    untouched = (240, 150, 190)
+    assert not is_color(image[:195], untouched).any()
+    assert is_color(image[205:], untouched).all()
 
-    labels = np.zeros(shape, dtype=np.int32)
-    labels[5:15, 5:15] = 1
-    ids, boxes = find_boxes(labels)
-    flags = np.zeros(1, dtype=bool)
-    drawn = Segmentation(labels, (1.0, 1.0), ids, boxes, np.ones(1, np.float32), flags, {})
-    write_overlay(tmp_path / "overlay.png", None, drawn, title="a long name " * 30)
-    image = read(tmp_path / "overlay.png")
-    assert image.shape[1] >= 750
-    assert max(image.shape) < 2700
+
+def test_dots_and_numbers_lie_at_their_places(draw) -> None:
+    place = np.array([[50.0, 100.0]])
+    dot = is_color(draw(Dots(place, RED, 9.0)), RED)
+    assert np.array(np.nonzero(dot)).mean(axis=1) == pytest.approx((199.5, 399.5), abs=1)
+    assert dot.sum() == pytest.approx(np.pi * 4.5**2, rel=0.3)
+    number = is_color(draw(Numbers(place, ["17"])), (0, 0, 0))
+    assert np.array(np.nonzero(number)).mean(axis=1) == pytest.approx((199.5, 399.5), abs=5)
+
+
+def test_nothing_to_draw_leaves_the_section(draw, backdrop) -> None:
+    assert (draw(Shapes([], (0.5, 0.5), RED, tinted=True, hatched=True)) == backdrop.pixels).all()
+
+
+def test_lines_are_thicker_where_shapes_are_large(draw) -> None:
+    small, large = (
+        is_color(draw(Shapes([SQUARE * factor], (0.5, 0.5), RED)), RED).sum() / factor
+        for factor in (0.3, 1.5)
+    )
+    assert large > 1.4 * small

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
+from biopsy_ai.segmentation.nuclei import NucleusThresholds
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
 from biopsy_ai.segmentation.tiles import Margins
 
@@ -71,6 +73,30 @@ def perfect_maps(labels: NDArray[np.int32], border_px: float = 3.0) -> Maps:
     return (labels > 0).astype(np.float32), border, distance
 
 
+def draw_nuclei(shape: tuple[int, int], seed: int = 0, pitch: int = 24) -> NDArray[np.int32]:
+    """Ellipses apart from each other; each is one label."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(shape, np.int32)
+    for y in range(pitch // 2, shape[0], pitch):
+        for x in range(pitch // 2, shape[1], pitch):
+            center = (x + int(rng.integers(-2, 3)), y + int(rng.integers(-2, 3)))
+            axes = (int(rng.integers(3, 9)), int(rng.integers(3, 6)))
+            angle = int(rng.integers(180))
+            cv2.ellipse(labels, center, axes, angle, 0, 360, int(labels.max()) + 1, -1)
+    return labels
+
+
+def nucleus_maps(labels: NDArray[np.int32]) -> FiberMaps:
+    """Maps that a perfect network gives."""
+    distance = np.zeros(labels.shape, np.float32)
+    for label in range(1, int(labels.max()) + 1):
+        mask = labels == label
+        depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        distance += depth / max(float(depth.max()), 1)
+    nothing = np.zeros(labels.shape)
+    return fiber_maps(nothing, nothing, nothing, nuclei=((labels > 0).astype(float), distance))
+
+
 def best_iou(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.float64]:
     """IoU of each true fiber with the found fiber that covers most of it."""
     result = []
@@ -117,12 +143,19 @@ class MapSlide:
 
 
 class MapModel:
-    """A model whose network gives back the picture as logits."""
+    """A model whose network gives back the picture as logits.
+
+    With `heads` the first and the third map are nuclei as well, and the class is 1 inside fibers.
+    """
 
     name = "maps"
     weights_sha256 = "0" * 64
     working_mpp = 0.5
+    nucleus_thresholds = NucleusThresholds()
     spec: dict[str, Any] = {"version": "1"}
+
+    def __init__(self, *, heads: bool = False) -> None:
+        self.draws_nuclei = self.draws_tissue = heads
 
     def thresholds_for(self, name: str) -> InstanceThresholds:
         foreground = {"enzyme_thresholds": 0.45, "fluorescence_thresholds": 0.4}
@@ -131,17 +164,24 @@ class MapModel:
     def network(self, device: Any) -> Any:
         import torch
 
-        from biopsy_ai.segmentation.network import cut
+        from biopsy_ai.segmentation.network import Logits, cut
+
+        heads = self.draws_nuclei
 
         class Echo(torch.nn.Module):
-            def forward(self, picture: torch.Tensor, context: Margins) -> torch.Tensor:
+            def forward(self, picture: torch.Tensor, context: Margins) -> Logits:
                 assert picture.shape[2] % 64 == 0
                 assert picture.shape[3] % 64 == 0
-                return cut(torch.logit(picture.float().clamp(0.01, 0.99)), context)
+                maps = cut(torch.logit(picture.float().clamp(0.01, 0.99)), context)
+                if not heads:
+                    return Logits(maps)
+                fiber = maps[:, :1, ::2, ::2]
+                return Logits(maps, maps[:, ::2], torch.cat([-fiber, fiber], dim=1))
 
         return Echo()
 
 
 def whole_tissue(slide: MapSlide, stain: str = "auto") -> Any:
     """A tissue mask that covers everything, 4 µm per pixel."""
-    return SimpleNamespace(mask=np.ones([-(-side // 8) for side in slide.shape], bool), mpp=4.0)
+    mask = np.ones([-(-side // 8) for side in slide.shape], bool)
+    return SimpleNamespace(mask=mask, mpp=4.0, sought=None)

@@ -8,14 +8,17 @@ from scipy import ndimage
 
 from biopsy_ai.segmentation.drawing import FiberDrawing, FiberMaps, draw_fibers, fiber_maps
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.tissue_classes import ENDOMYSIUM, FIBER
 
 
-def draw(mask: NDArray[np.uint8], **thresholds: float) -> list[FiberDrawing]:
+def draw(
+    mask: NDArray[np.uint8], tissue: NDArray[np.uint8] | None = None, **thresholds: float
+) -> list[FiberDrawing]:
     """Draw the one fiber of a mask that the coarse grid sees whole."""
     foreground = np.where(mask > 0, 230, 10).astype(np.uint8)
     small = mask[::2, ::2] | mask[1::2, ::2] | mask[::2, 1::2] | mask[1::2, 1::2]
     labels = (small > 0).astype(np.uint16)
-    maps = FiberMaps(foreground, np.zeros_like(small), np.full_like(small, 200))
+    maps = FiberMaps(foreground, np.zeros_like(small), np.full_like(small, 200), tissue=tissue)
     rows, columns = ndimage.find_objects(labels)[0]
     box = np.array([[rows.start, columns.start, rows.stop, columns.stop]])
     chosen = InstanceThresholds(**{"min_area_um2": 0, **thresholds})
@@ -65,6 +68,19 @@ def test_what_is_no_fiber_is_left_out(thresholds: dict[str, float]) -> None:
     mask[10:40, 10:40] = 1  # 225 µm²
     assert len(draw(mask)) == 1
     assert draw(mask, **thresholds) == []
+
+
+@pytest.mark.parametrize(("called_fiber", "found"), [(0.4, 0), (0.6, 1), (None, 1)])
+def test_what_the_classes_call_something_else_is_left_out(
+    called_fiber: float | None, found: int
+) -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    mask[10:50, 10:50] = 1
+    classes = None
+    if called_fiber is not None:
+        classes = np.full((30, 30), ENDOMYSIUM, np.uint8)
+        classes[5 : 5 + int(20 * called_fiber)] = FIBER
+    assert len(draw(mask, classes, min_fiber_share=0.5)) == found
 
 
 def test_odd_sides_are_filled_up() -> None:

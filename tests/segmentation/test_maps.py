@@ -11,23 +11,31 @@ import torch
 
 from biopsy_ai.segmentation.device import Device
 from biopsy_ai.segmentation.maps import MapNetwork
-from biopsy_ai.segmentation.network import cut
+from biopsy_ai.segmentation.network import Logits, cut
 from biopsy_ai.segmentation.tiles import Margins
 
 
 class Ramp(torch.nn.Module):
-    """Three maps that count the layers of precision, nan in half precision on demand."""
+    """Three maps that count the layers of precision, nan in half precision on demand.
 
-    def __init__(self, *, overflows: bool = False) -> None:
+    With `heads` the first two are nuclei as well, and the class is 1 where the third is high.
+    """
+
+    def __init__(self, *, overflows: bool = False, heads: bool = False) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1))
         self.overflows = overflows
+        self.heads = heads
 
     def forward(self, picture: Any, context: Margins) -> Any:
         logits = torch.logit(picture.float().clamp(1e-4, 1 - 1e-4)).to(self.weight.dtype)
         if self.overflows and self.weight.dtype != torch.float32:
             logits[0, 0, 0, 0] = torch.nan
-        return cut(logits, context)
+        maps = cut(logits, context)
+        if not self.heads:
+            return Logits(maps)
+        high = maps[:, 2:, ::2, ::2]
+        return Logits(maps, maps[:, :2], torch.cat([-high, high], dim=1))
 
 
 def network(module: Any, dtype: Any) -> MapNetwork:
@@ -49,6 +57,20 @@ def test_maps_are_quantized_halved_and_cut(dtype: Any) -> None:
         halved = inner.reshape(32, 2, 64, 2, 3).mean((1, 3))
         assert np.abs(maps.border - 255 * halved[..., 1]).max() <= 2
         assert np.abs(maps.distance - 255 * halved[..., 2]).max() <= 2
+
+
+def test_further_heads_come_quantized_and_as_classes() -> None:
+    picture = np.random.default_rng(1).uniform(0, 1, (64, 64, 3)).astype(np.float32)
+    picture[:32, :, 2], picture[32:, :, 2] = 0.1, 0.9
+    (bare,) = network(Ramp(), torch.float32).predict([picture], Margins())
+    assert bare.nucleus is bare.nucleus_distance is bare.tissue is None
+    (maps,) = network(Ramp(heads=True), torch.float32).predict([picture], Margins())
+    assert maps.nucleus is not None
+    assert maps.tissue is not None
+    assert (maps.nucleus == maps.foreground).all()
+    assert (maps.nucleus_distance == maps.border).all()
+    assert maps.tissue.dtype == np.uint8
+    assert (maps.tissue == np.repeat([0, 1], 16)[:, None]).all()
 
 
 def test_overflow_in_half_precision_falls_back_to_single() -> None:

@@ -1,13 +1,26 @@
 import pytest
 import torch
 
-from biopsy_ai.segmentation.network import MAPS, FiberNet, begin_from, fold_normalization
+from biopsy_ai.segmentation.network import (
+    HEADS,
+    MAPS,
+    N_CLASSES,
+    NUCLEUS_MAPS,
+    FiberNet,
+    begin_from,
+    fold_normalization,
+)
 from biopsy_ai.segmentation.tiles import STRIDE_PX, Margins
+from biopsy_ai.tissue_classes import TISSUE_CLASSES
+
+SMALL = {"stem": 8, "widths": (8, 8, 8, 8, 8)}
 
 
 def test_maps_have_the_size_of_the_picture():
     network = FiberNet(stem=8, widths=(8, 8, 8, 8, 8)).eval()
-    assert network(torch.zeros(2, 3, STRIDE_PX, 2 * STRIDE_PX)).shape == (2, len(MAPS), 64, 128)
+    logits = network(torch.zeros(2, 3, STRIDE_PX, 2 * STRIDE_PX))
+    assert logits.fibers.shape == (2, len(MAPS), 64, 128)
+    assert logits.nuclei is logits.tissue is None
 
 
 def test_folding_normalization_changes_nothing():
@@ -18,10 +31,47 @@ def test_folding_normalization_changes_nothing():
     for _ in range(3):
         network(picture)
     network.eval()
-    before = network(picture).detach()
+    before = network(picture).fibers.detach()
     folded = fold_normalization(network)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
-    torch.testing.assert_close(folded(picture).detach(), before, atol=1e-4, rtol=0)
+    torch.testing.assert_close(folded(picture).fibers.detach(), before, atol=1e-4, rtol=0)
+
+
+def test_heads_draw_nuclei_and_tissue_classes_in_the_same_pass():
+    network = FiberNet(**SMALL, nuclei=True, tissue=True).eval()
+    logits = network(torch.zeros(2, 3, 64, 128))
+    assert logits.fibers.shape == (2, len(MAPS), 64, 128)
+    assert logits.nuclei.shape == (2, len(NUCLEUS_MAPS), 64, 128)
+    assert logits.tissue.shape == (2, len(TISSUE_CLASSES), 32, 64)
+    assert len(TISSUE_CLASSES) == N_CLASSES
+
+
+def test_heads_cost_little():
+    bare, full = (
+        sum(p.numel() for name, p in FiberNet(nuclei=n, tissue=n).named_parameters() if part(name))
+        for n, part in ((False, lambda _: True), (True, lambda name: name.split(".")[0] in HEADS))
+    )
+    assert full < 0.005 * bare
+
+
+def test_heads_may_begin_fresh():
+    torch.manual_seed(0)
+    before = FiberNet(**SMALL).eval()
+    after = FiberNet(**SMALL, nuclei=True, tissue=True).eval()
+    begin_from(after, before.state_dict())
+    picture = torch.rand(1, 3, 64, 64)
+    assert torch.equal(before(picture).fibers, after(picture).fibers)
+    again = FiberNet(**SMALL, nuclei=True, tissue=True).eval()
+    begin_from(again, after.state_dict())
+    assert torch.equal(again(picture).nuclei, after(picture).nuclei)
+
+
+def test_nothing_but_heads_may_be_missing():
+    network = FiberNet(**SMALL, nuclei=True)
+    weights = FiberNet(**SMALL).state_dict()
+    del weights["head.bias"]
+    with pytest.raises(RuntimeError, match=r"head\.bias"):
+        begin_from(network, weights)
 
 
 def test_the_shipped_size_stays_compact():
@@ -46,16 +96,20 @@ def test_inner_part_is_that_of_the_whole_network(
     context: Margins, blocks: int, widths: tuple[int, ...], fine: int
 ) -> None:
     torch.manual_seed(1)
-    network = FiberNet(stem=8, widths=widths, blocks=blocks, fine=fine).eval()
+    network = FiberNet(
+        stem=8, widths=widths, blocks=blocks, fine=fine, nuclei=True, tissue=True
+    ).eval()
     pictures = torch.rand(
         2, 3, 64 + context.top + context.bottom, 128 + context.left + context.right
     )
     with torch.inference_mode():
         whole = network(pictures)
         inner = network(pictures, context)
-    assert inner.shape == (2, 3, 64, 128)
-    expected = whole[:, :, context.top : context.top + 64, context.left : context.left + 128]
-    assert torch.allclose(inner, expected, atol=1e-5)
+    for step, part, all_of_it in zip((1, 1, 2), inner, whole, strict=True):
+        rows = slice(context.top // step, (context.top + 64) // step)
+        columns = slice(context.left // step, (context.left + 128) // step)
+        assert part.shape[2:] == (64 // step, 128 // step)
+        assert torch.allclose(part, all_of_it[:, :, rows, columns], atol=1e-5)
 
 
 def test_added_fine_blocks_change_nothing_at_first() -> None:

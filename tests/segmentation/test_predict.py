@@ -105,6 +105,31 @@ def test_fiber_longer_than_the_halo_is_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(found.boxes[:, 3] - found.boxes[:, 1])[1] > 1590
 
 
+def test_nuclei_and_classes_come_from_the_same_pass(
+    maps: Maps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = MapSlide(maps)
+    bare = segment_fibers(slide, config(512), model=MapModel())
+    assert bare.nuclei is bare.tissue is None
+    one = segment_fibers(slide, config(2048), model=MapModel(heads=True))
+    small_windows(monkeypatch)
+    cut = segment_fibers(slide, config(512), model=MapModel(heads=True))
+    for found in (one, cut):
+        assert ((found.labels > 0) == (bare.labels > 0)).all()
+        assert found.nuclei is not None
+        assert found.tissue is not None
+        assert found.nuclei.labels.shape == (1500, 1801)
+        assert found.tissue.mpp == (1.0, 1.0)
+        assert found.tissue.classes.shape == (750, 901)
+        assert found.tissue.classes[:, :].dtype == np.uint8
+        inside = maps[0][::2, ::2] > 0.5
+        assert (found.tissue.classes[: inside.shape[0], : inside.shape[1]] == inside).all()
+    assert one.nuclei is not None
+    assert cut.nuclei is not None
+    assert len(one.nuclei) == len(cut.nuclei) > 100
+    assert sorted(map(tuple, one.nuclei.boxes)) == sorted(map(tuple, cut.nuclei.boxes))
+
+
 def test_tiles_without_tissue_are_skipped(maps: Maps, monkeypatch: pytest.MonkeyPatch) -> None:
     def corner_only(slide: MapSlide, stain: str = "auto") -> Any:
         tissue = whole_tissue(slide)
@@ -180,6 +205,18 @@ def test_thresholds_of_the_user_win(maps: Maps) -> None:
     areas = np.bincount(found.labels.ravel())[1:] * 0.25
     assert areas.min() >= 400
     assert found.provenance["thresholds"]["min_area_um2"] == 400  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("recognised", "foreground"), [(None, 0.5), ("he", 0.5), ("nadh_sdh", 0.45), ("atpase", 0.45)]
+)
+def test_the_recognised_stain_chooses_the_thresholds(
+    maps: Maps, recognised: str | None, foreground: float
+) -> None:
+    found = segment_fibers(MapSlide(maps), config(2048), model=MapModel(), stain=recognised)
+    assert found.provenance["thresholds"]["foreground"] == foreground  # type: ignore[index]
+    enzyme = found.provenance["threshold_set"] == "enzyme_thresholds"
+    assert enzyme == (foreground == 0.45)
 
 
 def test_fluorescence_uses_the_border_channel(maps: Maps) -> None:

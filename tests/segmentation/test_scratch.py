@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from biopsy_ai import labels as label_room
 from biopsy_ai.errors import OutputError
-from biopsy_ai.segmentation.drawing import FiberMaps
+from biopsy_ai.segmentation.drawing import PLANES, FiberMaps
 from biopsy_ai.segmentation.scratch import MapStore
 
 
@@ -35,6 +36,24 @@ def test_maps_come_back(store: MapStore) -> None:
     assert (found.foreground == maps.foreground[88:588, 12:912]).all()
     assert (found.border == maps.border[44:294, 6:456]).all()
     assert (found.distance == maps.distance[44:294, 6:456]).all()
+    store.close()
+
+
+def test_further_maps_come_back_as_well() -> None:
+    rng = np.random.default_rng(2)
+    maps = replace(
+        random_maps(600, 640),
+        nucleus=rng.integers(1, 256, (600, 640), np.uint8),
+        nucleus_distance=rng.integers(1, 256, (300, 320), np.uint8),
+        tissue=rng.integers(1, 7, (300, 320), np.uint8),
+    )
+    store = MapStore((2000, 3000), tuple(PLANES))
+    store.write(512, 64, maps)
+    found = store.read(500, 64, 1100, 500)
+    for name, step in PLANES.items():
+        expected = getattr(maps, name)[: 588 // step, : 436 // step]
+        assert (getattr(found, name)[12 // step :] == expected).all()
+        assert not getattr(found, name)[: 12 // step].any()
     store.close()
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from biopsy_ai.segmentation.seeds import core_mask, find_seeds, flood, grow, height_score
 from biopsy_ai.segmentation.thresholds import InstanceThresholds
 
+PLAIN = {"seed_height": 0.1, "min_peak": 0.4}
+
 
 def hills(*peaks: tuple[int, float], base: float = 0.0) -> NDArray[np.uint8]:
     """Cones of radius 20 at columns of a strip of 60 x 200 px, on a plain."""
@@ -24,13 +26,13 @@ def everywhere() -> NDArray[np.uint8]:
 
 
 def test_one_hill_one_seed_over_the_whole_core() -> None:
-    seeds = find_seeds(everywhere(), hills((100, 1.0)), InstanceThresholds())
+    seeds = find_seeds(everywhere(), hills((100, 1.0)), **PLAIN)
     assert (seeds == 1).all()
 
 
 def test_two_hills_with_a_saddle_between_are_two_seeds() -> None:
     score = hills((80, 1.0), (115, 0.8))
-    seeds = find_seeds(everywhere(), score, InstanceThresholds())
+    seeds = find_seeds(everywhere(), score, **PLAIN)
     assert seeds.max() == 2
     assert seeds[30, 80] != seeds[30, 115]
     assert seeds[30, 98] == 0
@@ -39,27 +41,46 @@ def test_two_hills_with_a_saddle_between_are_two_seeds() -> None:
 @pytest.mark.parametrize(("height", "n_seeds"), [(0.1, 2), (0.5, 1)])
 def test_shallow_saddles_part_nothing(height: float, n_seeds: int) -> None:
     score = hills((80, 1.0), (115, 0.8), base=0.45)
-    seeds = find_seeds(everywhere(), score, InstanceThresholds(seed_height=height))
+    seeds = find_seeds(everywhere(), score, **(PLAIN | {"seed_height": height}))
     assert seeds.max() == n_seeds
 
 
 def test_flat_cores_hold_no_seed() -> None:
     score = hills((100, 0.25))
-    assert find_seeds(everywhere(), score, InstanceThresholds(min_peak=0.4)).max() == 0
-    assert find_seeds(everywhere(), score, InstanceThresholds(min_peak=0.2)).max() == 1
+    assert find_seeds(everywhere(), score, **(PLAIN | {"min_peak": 0.4})).max() == 0
+    assert find_seeds(everywhere(), score, **(PLAIN | {"min_peak": 0.2})).max() == 1
 
 
 def test_separate_cores_are_separate() -> None:
     core = everywhere()
     core[:, 100] = 0
-    seeds = find_seeds(core, hills((50, 1.0), (150, 1.0)), InstanceThresholds())
+    seeds = find_seeds(core, hills((50, 1.0), (150, 1.0)), **PLAIN)
     assert sorted(np.unique(seeds)) == [0, 1, 2]
     assert (seeds[:, 100] == 0).all()
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_sparse_fields_give_the_same_seeds(sparse: bool) -> None:
+    core = everywhere()
+    core[:, :40] = core[:, 170:] = 0
+    score = hills((80, 1.0), (115, 0.8), (150, 0.3))
+    seeds = find_seeds(core, score, **PLAIN, sparse=sparse)
+    assert sorted(np.unique(seeds[core > 0])) == [0, 1, 2, 3]
+    assert seeds[30, 80] != seeds[30, 115]
+    assert not seeds[core == 0].any()
+
+
+def test_thin_branches_count_where_little_is_core() -> None:
+    core = np.zeros((60, 200), np.uint8)
+    core[31, 20:60] = 255
+    score = np.full((60, 200), 26, np.uint8)
+    score[31, 21:24] = score[31, 55:58] = 200
+    assert find_seeds(core, score, **PLAIN, sparse=True).max() == 2
+
+
 def test_flooding_meets_at_the_saddle() -> None:
     score = hills((80, 1.0), (115, 1.0))
-    seeds = find_seeds(everywhere(), score, InstanceThresholds())
+    seeds = find_seeds(everywhere(), score, **PLAIN)
     labels = flood(seeds, score, everywhere(), everywhere())
     left, right = labels[30, 80], labels[30, 115]
     assert (labels[25:36, 65:96] == left).all()

@@ -56,6 +56,34 @@ def fluorescent():
     return (border + np.random.default_rng(0).normal(0, 8, border.shape)).clip(0).astype(np.uint16)
 
 
+def test_fat_cells_that_tissue_encloses_are_looked_at(tmp_path):
+    # a lobule of 300 x 250 µm whose walls of 2 µm are 125 µm apart, in a section on much glass
+    image = bright((0.15, 0.5, 0.3), noise=1.0)
+    lobule = np.s_[250:400, 200:325]
+    image[lobule] = (240, 238, 232)
+    for row in range(250, 401, 62):
+        image[row, 200:325] = (205, 120, 165)
+    for column in range(200, 326, 62):
+        image[250:400, column] = (205, 120, 165)
+    mask = mask_of(tmp_path, image, "he", photometric="rgb")
+    assert mask[BOX].all()
+    assert not mask[:100].any()
+
+
+def test_small_fields_are_looked_at_as_a_whole(tmp_path):
+    image = bright((0.15, 0.5, 0.3))
+    for name, picture, whole in (
+        ("small", image, True),
+        ("large", np.tile(image, (2, 1, 1)), False),
+        ("fluorescence", fluorescent(), False),
+    ):
+        tifffile.imwrite(tmp_path / f"{name}.tif", picture)
+        with open_slide(tmp_path / f"{name}.tif", mpp=MPP) as slide:
+            tissue = tissue_mask(slide)
+        assert (tissue.sought is not None and bool(tissue.sought.all())) == whole
+        assert not tissue.mask.all()
+
+
 @pytest.mark.parametrize(
     "stain", [(0.15, 0.5, 0.3), (0.12, 0.12, 0.12), (0.5, 0.5, 0.25)], ids=["he", "pale", "nadh"]
 )

@@ -15,6 +15,7 @@ from biopsy_ai.synthesis import (
     synthesize_section,
 )
 from biopsy_ai.synthesis.geometry import geometry_from_outlines
+from biopsy_ai.tissue_classes import BACKGROUND
 
 SMALL = (200.0, 220.0)
 
@@ -117,3 +118,14 @@ def test_bad_parameters_are_refused():
     with pytest.raises(ConfigError, match="diameter"):
         TissueParams(diameter_um=(0.5, 40.0))
     assert stain_name("trichrome") == "gomori"
+
+
+def test_tears_and_dust_are_recorded():
+    section, clean = make(tears=3, dust=6), make()
+    assert section.torn.any()
+    assert section.dust.any()
+    assert (section.tissue[section.torn] == BACKGROUND).all()
+    assert not section.labels[section.torn].any()
+    assert section.image[section.dust].mean() < clean.image.mean() - 40
+    assert not clean.torn.any()
+    assert not clean.dust.any()

@@ -17,8 +17,8 @@ from biopsy_ai.synthesis import (
     preset_names,
     synthesize_section,
 )
-from biopsy_ai.synthesis.raster import TISSUE_CLASSES
 from biopsy_ai.synthesis.truth import LEAST_PX, fibers_under, largest_parts, renumbered
+from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 
 @cache

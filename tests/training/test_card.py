@@ -41,3 +41,14 @@ def test_a_start_of_unknown_origin_is_told():
     assert "Training began from the weights of old 1 (SHA-256 abababababab…)" in card
     assert "an unknown number of synthetic sections" in card
     assert "What the training of old 1 began from was not recorded." in card
+
+
+def test_images_of_one_folder_stand_together():
+    few = [{"image": f"he/{i}", "license": "MIT"} for i in range(2)]
+    many = [{"image": f"nuclei/{i}", "license": "CC0"} for i in range(30)]
+    card = model_card(SPEC | {"trained_on": [*few, *many, {"image": "a", "license": "MIT"}]})
+    assert "- he: 0, 1 (MIT)" in card
+    assert "- nuclei: 30 images, named in model.yaml (CC0)" in card
+    assert "- a (MIT)" in card
+    assert "Licenses: " in card
+    assert "CC0 (30)" in card

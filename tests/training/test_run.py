@@ -11,6 +11,7 @@ from biopsy_ai.synthesis import SectionParams, TissueParams, synthesize_section
 from biopsy_ai.training import TrainConfig, bank, fingerprint, run
 from biopsy_ai.training.card import END_MARK, START_MARK
 from biopsy_ai.training.real import load_training_image, read_training_list
+from biopsy_ai.training.targets import NOT_CLASS, UNKNOWN_CLASS
 
 TINY = {"stem": 8, "widths": [8, 8, 8, 8, 8], "blocks": 1}
 
@@ -34,8 +35,50 @@ def test_real_images_come_on_the_working_grid(training_list):
     labelled, empty = map(load_training_image, read_training_list(training_list))
     assert labelled.image.shape == (300, 300, 3)
     assert labelled.labels.max() > 5
-    assert labelled.targets[..., 0].any()
-    assert not empty.targets[..., 0].any()
+    assert labelled.has_fibers
+    assert not empty.has_fibers
+    assert empty.knows_fibers
+    assert labelled.nuclei is None
+    assert not labelled.truth.nuclei[..., 1].any()
+    assert (labelled.truth.tissue[labelled.labels > 0] == 1).all()
+    assert (empty.truth.tissue == NOT_CLASS + 1).all()
+
+
+def test_real_images_may_tell_nuclei_alone(training_list, tmp_path):
+    nuclei = np.zeros((300, 300), np.uint8)
+    nuclei[20:30, 20:30] = nuclei[50:60, 20:30] = 255
+    tifffile.imwrite(tmp_path / "a_nuclei.tif", nuclei)
+    entry = read_training_list(training_list)[1] | {"nuclei": tmp_path / "a_nuclei.tif"}
+    image = load_training_image(entry)
+    assert image.nuclei is not None
+    assert image.nuclei.max() == 2
+    assert not image.knows_fibers
+    assert image.truth.nuclei[..., 1].all()
+    assert (image.truth.tissue == UNKNOWN_CLASS).all()
+    assert image.origin["nuclei_sha256"]
+
+
+@pytest.mark.parametrize(("text", "value"), [("fat", 4), ("not fat", NOT_CLASS + 4)])
+def test_pictures_without_muscle_may_tell_their_tissue(training_list, text, value):
+    image = load_training_image(read_training_list(training_list)[1] | {"tissue": text})
+    assert (image.truth.tissue == value).all()
+    assert image.knows_fibers
+    assert not image.truth.nuclei[..., 1].any()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"tissue": "bone"}, "the tissue 'bone'.*fat"),
+        ({"tissue": "fat", "labels": "b.tif"}, "tissue and labels"),
+        ({"nuclei": "b.tif", "channel": 1}, "nuclei and channel"),
+    ],
+)
+def test_entries_that_contradict_themselves_are_refused(tmp_path, more, words):
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump([{"image": "a.tif", "mpp": 1, "license": "MIT"} | more]))
+    with pytest.raises(ConfigError, match=f"entry 1 has {words}"):
+        read_training_list(path)
 
 
 def test_shrinking_draws_labels_back(training_list):
@@ -145,6 +188,19 @@ def test_another_model_in_the_same_work_folder_is_refused(train, training_list, 
         with pytest.raises(ConfigError, match=words):
             train("other", work=tmp_path / "work", **options)
     assert not (tmp_path / "other").exists()
+
+
+def test_heads_and_real_fat_are_written_down(train, outlines):
+    first = train(heads=False)
+    assert not load_model(first).draws_nuclei
+    second = train("second", start=first, adipose=[outlines], adipose_license="MIT")
+    model = load_model(second)
+    assert model.draws_nuclei
+    assert model.draws_tissue
+    card = (second / "README.md").read_text(encoding="utf-8")
+    assert "Draws nuclei and the tissue class of each pixel as well." in card
+    assert "fat of outlines.tif, as texture of some synthetic sections (MIT)" in card
+    assert "Draws nuclei" not in (first / "README.md").read_text(encoding="utf-8")
 
 
 def test_unwritable_output_is_told_before_anything_is_rendered(train, tmp_path):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from biopsy_ai.training.targets import UNIT_WEIGHT, make_targets
+from biopsy_ai.training.targets import UNIT_WEIGHT, make_nucleus_targets, make_targets
 
 
 def two_squares(gap: int) -> np.ndarray:
@@ -51,3 +51,24 @@ def test_tips_and_holes_weigh_more():
     assert weight[10, 10] == 5
     assert weight[27, 32] == 4
     assert weight[55, 110] == 1
+
+
+def test_every_nucleus_peaks_and_what_touches_is_parted():
+    labels = np.zeros((30, 40), dtype=np.int32)
+    labels[5:15, 5:15] = 1
+    labels[5:15, 15:25] = 2
+    labels[20:23, 30:33] = 3
+    distance, weight = np.moveaxis(make_nucleus_targets(labels, 0.5), -1, 0)
+    assert ((distance > 0) == (labels > 0)).all()
+    assert [distance[labels == k].max() for k in (1, 2, 3)] == [255, 255, 255]
+    assert distance[10, 14:16].max() < 100
+    assert weight[10, 14] == 3 * UNIT_WEIGHT
+    assert weight[2, 2] == weight[21, 31] == UNIT_WEIGHT
+
+
+def test_nuclei_that_are_not_known_have_no_weight():
+    labels = np.zeros((10, 10), dtype=np.int32)
+    labels[2:5, 2:5] = 1
+    known = np.arange(100).reshape(10, 10) >= 50
+    weight = make_nucleus_targets(labels, 0.5, known=known)[..., 1]
+    assert ((weight > 0) == known).all()

@@ -7,11 +7,19 @@ import torch
 
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.synthesis import SectionParams, TissueParams, synthesize_section
-from biopsy_ai.training.dataset import SectionCrops, random_window
+from biopsy_ai.training.bank import write_bank_section
+from biopsy_ai.training.dataset import SectionCrops, bank_section, random_window
 from biopsy_ai.training.fingerprint import run_fingerprint
-from biopsy_ai.training.losses import map_loss
+from biopsy_ai.training.losses import map_loss, nucleus_loss, tissue_loss
+from biopsy_ai.training.real import TrainingImage
 from biopsy_ai.training.settings import TrainConfig
-from biopsy_ai.training.targets import make_targets
+from biopsy_ai.training.targets import (
+    NOT_CLASS,
+    UNKNOWN_CLASS,
+    Truth,
+    make_nucleus_targets,
+    make_targets,
+)
 from biopsy_ai.training.trainer import learning_rate, train_network
 
 TINY = {"stem": 8, "widths": [8, 8, 8, 8, 8]}
@@ -23,8 +31,7 @@ def bank(tmp_path_factory):
     params = SectionParams(TissueParams(diameter_um=(25.0, 25.0)), size_um=(128.0, 128.0))
     for seed in range(2):
         section = synthesize_section(params, seed)
-        targets = make_targets(section.labels, section.mpp)
-        np.savez(folder / f"{seed:08d}.npz", image=section.image, targets=targets)
+        write_bank_section(folder / f"{seed:08d}.npz", section)
     return sorted(folder.glob("*.npz"))
 
 
@@ -33,10 +40,18 @@ def settings(**changes) -> TrainConfig:
     return TrainConfig(**(values | changes))
 
 
-def train(crops, folder, config, *, start=None, **options):
-    fingerprint = run_fingerprint(config, architecture=TINY, bank={}, sections=2, start=start)
+def train(crops, folder, config, *, start=None, weights=None, architecture=TINY, **options):
+    fingerprint = run_fingerprint(
+        config, architecture=architecture, bank={}, sections=2, start=start
+    )
     return train_network(
-        crops, folder, config, fingerprint=fingerprint, architecture=TINY, **options
+        crops,
+        folder,
+        config,
+        fingerprint=fingerprint,
+        architecture=architecture,
+        start=weights,
+        **options,
     )
 
 
@@ -67,16 +82,102 @@ def test_learning_rate_rises_then_falls():
     assert rates[99] < 0.02 * config.learning_rate
 
 
+def nucleus_batch(weight=20):
+    labels = np.zeros((32, 32), dtype=np.int32)
+    labels[8:20, 8:20] = 1
+    distance = make_nucleus_targets(labels, 0.5)[..., 0]
+    planes = [255 * (distance > 0), distance, np.full_like(distance, weight)]
+    return torch.from_numpy(np.stack(planes).astype(np.uint8))[None]
+
+
+def test_nuclei_count_where_they_are_known():
+    targets = nucleus_batch()
+    right = (targets[:, :2].float() / 255 - 0.5) * 12
+    assert nucleus_loss(right, targets) < 0.5 * nucleus_loss(-right, targets)
+    unknown = nucleus_batch(weight=0)
+    assert nucleus_loss(right, unknown) == pytest.approx(float(nucleus_loss(-right, unknown)))
+
+
+def test_tissue_classes_count_where_they_are_known():
+    truth = torch.full((1, 8, 8), UNKNOWN_CLASS, dtype=torch.uint8)
+    logits = torch.zeros(1, 7, 8, 8)
+    assert tissue_loss(logits, truth) == 0
+    truth[:, :4] = 4
+    fat = logits.clone()
+    fat[:, 4] = 8.0
+    assert tissue_loss(fat, truth) < 0.2 * tissue_loss(logits, truth)
+    before = tissue_loss(fat, truth)
+    fat[:, :, 4:] = -3.0
+    assert tissue_loss(fat, truth) == pytest.approx(float(before), abs=1e-6)
+
+
+def test_what_a_pixel_is_not_counts_too():
+    truth = torch.full((1, 8, 8), NOT_CLASS + 4, dtype=torch.uint8)
+    logits = torch.zeros(1, 7, 8, 8)
+    fat, other, another = (logits.clone() for _ in range(3))
+    fat[:, 4], other[:, 3], another[:, 2] = 8.0, 8.0, 8.0
+    assert tissue_loss(fat, truth) > 10 * tissue_loss(other, truth)
+    assert tissue_loss(other, truth) == pytest.approx(float(tissue_loss(another, truth)))
+
+
 def test_windows_turn_picture_and_truth_alike():
     rng = np.random.default_rng(0)
     labels = np.zeros((200, 200), dtype=np.int32)
     labels[60:150, 40:120] = 1
-    targets = make_targets(labels, 0.5)
+    truth = Truth(
+        make_targets(labels, 0.5), make_nucleus_targets(labels, 0.5), labels.astype(np.uint8)
+    )
     image = np.repeat((labels > 0).astype(np.float32)[..., None], 3, axis=2)
     for _ in range(5):
-        picture, truth = random_window(image, targets, 128, float(rng.uniform(0.7, 1.3)), rng)
-        seen = truth[..., 3] > 0
-        assert np.abs(picture[..., 0] - truth[..., 0] / 255)[seen].mean() < 0.03
+        picture, seen = random_window(image, truth, 128, float(rng.uniform(0.7, 1.3)), rng)
+        known = seen.fibers[..., 3] > 0
+        inside = picture[..., 0] > 0.5
+        assert np.abs(picture[..., 0] - seen.fibers[..., 0] / 255)[known].mean() < 0.03
+        assert ((seen.nuclei[..., 0] > 0) != inside)[known].mean() < 0.03
+        assert ((seen.nuclei[..., 1] > 0) != known).mean() < 0.03
+        assert seen.tissue.shape == (64, 64)
+        assert set(np.unique(seen.tissue)) <= {0, 1, UNKNOWN_CLASS}
+        half, here = inside[::2, ::2], seen.tissue != UNKNOWN_CLASS
+        assert ((seen.tissue == 1) != half)[here].mean() < 0.05
+        assert (here != known[::2, ::2]).mean() < 0.05
+
+
+def test_every_kind_of_real_image_has_its_share(bank):
+    image, truth = bank_section(bank[0])
+    nothing = np.zeros((64, 64), dtype=np.int32)
+    empty = Truth(
+        make_targets(nothing, 0.5),
+        make_nucleus_targets(nothing, 0.5),
+        np.full((64, 64), 4, np.uint8),
+    )
+    unknown = Truth(empty.fibers * np.uint8([1, 1, 1, 0]), empty.nuclei, empty.tissue)
+    white = np.ones((64, 64, 3), np.float32)
+    real = [
+        TrainingImage(name, white, part, nothing, None, "MIT", {})
+        for name, part in (("fat", empty), ("nuclei", unknown))
+    ]
+    crops = SectionCrops(bank, real, crop_px=64, empty_share=0.3, nuclei_share=0.3)
+    assert [[r.name for r in pool] for pool, _ in crops.pools] == [["fat"], ["nuclei"]]
+    stream = iter(crops)
+    samples = [next(stream) for _ in range(24)]
+    assert samples[0].nuclei.shape == (3, 64, 64)
+    assert samples[0].tissue.shape == (32, 32)
+    assert any(not s.fibers[3].any() and s.nuclei[2].any() for s in samples)
+    assert any((s.tissue == 4).any() and s.fibers[3].any() for s in samples)
+
+
+def test_heads_are_trained_from_weights_that_lack_them(bank, tmp_path):
+    first = train(SectionCrops(bank, crop_px=64), tmp_path / "first", settings(steps=1))
+    with_heads = TINY | {"nuclei": True, "tissue": True}
+    second = train(
+        SectionCrops(bank, crop_px=64),
+        tmp_path / "second",
+        settings(steps=2),
+        architecture=with_heads,
+        weights=first.state_dict(),
+    )
+    logits = second(torch.zeros(1, 3, 64, 64))
+    assert all(part is not None and torch.isfinite(part).all() for part in logits)
 
 
 def test_training_goes_on_from_its_checkpoint(bank, tmp_path):
@@ -88,7 +189,7 @@ def test_training_goes_on_from_its_checkpoint(bank, tmp_path):
     network = train(crops, tmp_path, settings(), progress=lambda *s: seen.append(s))
     assert seen == [("train", 3, 4), ("train", 4, 4)]
     assert not network.training
-    assert torch.isfinite(network(torch.zeros(1, 3, 64, 64))).all()
+    assert torch.isfinite(network(torch.zeros(1, 3, 64, 64)).fibers).all()
 
 
 @pytest.mark.parametrize(

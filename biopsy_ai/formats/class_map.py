@@ -1,0 +1,140 @@
+"""Class maps, such as the tissue class of every pixel: one number per class, with the names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from biopsy_ai.errors import OutlineReadError
+from biopsy_ai.formats.tiled_tiff import BAND_PX, write_tiled_tiff
+from biopsy_ai.labels import LabelArray, allocate_labels
+
+TISSUE_FILE = "tissue.tif"
+"""Name of the class map among the results of one section."""
+
+_NAMESPACE = "biopsy-ai/classes"
+_OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
+_MAX_PX = 1 << 34
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMap:
+    """A class map as a file holds it.
+
+    Attributes
+    ----------
+    classes
+        (H, W) uint8, a numpy array or, if large, a compressed zarr array in memory.
+    names
+        Name of each class, from 0.
+    mpp
+        Pixel size (y, x) in µm.
+    """
+
+    classes: LabelArray
+    names: tuple[str, ...]
+    mpp: tuple[float, float]
+
+
+def write_class_map(
+    path: str | Path, classes: LabelArray, names: Sequence[str], mpp: tuple[float, float]
+) -> None:
+    """Write a class map as tiled OME-TIFF of 8 bit, with the names as annotation of the image.
+
+    Parameters
+    ----------
+    path
+        File to write or replace.
+    classes : (H, W) array of int
+        Index into `names`; read by parts.
+    names
+        Name of each class, from 0, at most 256.
+    mpp
+        Pixel size (y, x) in µm.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    numbered = {str(number): name for number, name in enumerate(names)}
+    notes = {
+        "MapAnnotation": {"Namespace": _NAMESPACE, **numbered},
+        "Description": "; ".join(f"{number} {name}" for number, name in numbered.items()),
+    }
+    write_tiled_tiff(path, classes, mpp, dtype=np.uint8, name="tissue class", notes=notes)
+
+
+def read_class_map(path: str | Path) -> ClassMap:
+    """Read a class map that `write_class_map` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    ClassMap
+
+    Raises
+    ------
+    OutlineReadError
+        The file is missing, damaged, or names no classes.
+    """
+    import tifffile
+
+    path = Path(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            found = _named(file.ome_metadata or "")
+            if found is None:
+                raise OutlineReadError(
+                    f"{path}: names no tissue classes. Give a {TISSUE_FILE} of biopsy-ai."
+                )
+            return ClassMap(_pixels(path, file), *found)
+    except OutlineReadError:
+        raise
+    except OSError as error:
+        raise OutlineReadError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except Exception as error:
+        # damaged files make the decoders raise errors of many kinds
+        raise OutlineReadError(f"{path}: is damaged or incomplete ({error}).") from error
+
+
+def _pixels(path: Path, file: Any) -> LabelArray:
+    import zarr
+
+    level = file.series[0].levels[0]
+    if level.dtype != np.uint8 or level.ndim != 2 or level.size > _MAX_PX:
+        raise OutlineReadError(f"{path}: is no flat class map of 8 bit.")
+    classes = allocate_labels(level.shape, np.uint8)
+    with level.aszarr() as store:
+        stored: Any = zarr.open_array(store, mode="r")
+        for top in range(0, level.shape[0], BAND_PX):
+            rows = slice(top, min(top + BAND_PX, level.shape[0]))
+            classes[rows, 0 : level.shape[1]] = np.asarray(stored[rows])
+    return classes
+
+
+def _named(ome: str) -> tuple[tuple[str, ...], tuple[float, float]] | None:
+    """Names and pixel size, None where the metadata lack either."""
+    # metadata of biopsy-ai define no entities, with which a file could grow without bound
+    if not ome or re.search("<!(DOCTYPE|ENTITY)", ome):
+        return None
+    root = ElementTree.fromstring(ome)
+    pixels = root.find(f".//{_OME}Pixels")
+    for note in root.iter(f"{_OME}MapAnnotation"):
+        if note.get("Namespace") != _NAMESPACE or pixels is None:
+            continue
+        numbered = {int(pair.get("K", "")): pair.text or "" for pair in note.iter(f"{_OME}M")}
+        if sorted(numbered) == list(range(len(numbered))):
+            mpp = tuple(float(pixels.get(f"PhysicalSize{axis}", "nan")) for axis in "YX")
+            return tuple(numbered[i] for i in range(len(numbered))), (mpp[0], mpp[1])
+    return None

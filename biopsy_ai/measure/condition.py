@@ -1,0 +1,375 @@
+"""What is wrong with a fiber: flags with a probability and the measured reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from biopsy_ai.measure.exclusion import is_excluded
+from biopsy_ai.measure.reference import DEFAULTS, Limits
+from biopsy_ai.measure.signs import Floats, Sign, above, any_of, below, weakest
+from biopsy_ai.measure.small_fibers import summarize_obliquity
+
+CONDITIONS = ("necrotic", "regenerating", "hypercontracted", "split", "vacuolated")
+"""What may be wrong with the fiber itself."""
+DOUBTS = ("oblique", "artefact", "edge")
+"""Why it may not be trusted."""
+FLAGS = CONDITIONS + DOUBTS
+BY_STAIN = ("necrotic", "regenerating", "hypercontracted", "vacuolated")
+"""What the stain of the fiber tells, which is not that of the fiber alone in a fold."""
+
+IN_ARTEFACT = "in an artefact"
+"""Reason of exclusion of a fiber in a fold, a tear, or full of ice-crystal holes."""
+AT_EDGE = "at the edge of the tissue"
+"""Reason of exclusion of a fiber that is cut by a tear or by the edge of the tissue."""
+
+OXIDATIVE = ("nadh", "sdh", "cox", "nadh_sdh")
+"""Stains of mitochondria, whose coarse texture and pale cores cannot be told from holes."""
+
+CERTAIN = 0.5
+"""From this probability on a flag holds. [default]"""
+
+_MAD_TO_SD = 1.4826
+
+
+def flag_conditions(
+    fibers: pd.DataFrame,
+    interior: pd.DataFrame | None = None,
+    counts: pd.DataFrame | None = None,
+    fascicle: np.ndarray | None = None,
+    limits: Limits = DEFAULTS,
+    stain: str = "auto",
+) -> pd.DataFrame:
+    """Flag fibers that are sick or not to be trusted.
+
+    Parameters
+    ----------
+    fibers : DataFrame
+        From `biopsy_ai.measure.measure_fibers`.
+    interior : DataFrame, optional
+        From `biopsy_ai.measure.interior.measure_interior`, rows in the same order.
+    counts : DataFrame, optional
+        From `biopsy_ai.measure.nuclei.count_nuclei`, rows in the same order.
+    fascicle : (n,) array of int, optional
+        Fascicle of each fiber; the section is taken as a whole without it.
+    limits : Limits, optional
+    stain : str
+        Stain of the section, as in `biopsy_ai.config.STAINS` or as recognised. In those of
+        `OXIDATIVE` holes are not judged, neither vacuoles nor those of ice crystals.
+
+    Returns
+    -------
+    DataFrame
+        One row per fiber: ``label``, a column of probabilities for each of `FLAGS` (NaN where it
+        cannot be judged), ``condition`` (those of `CONDITIONS` from 0.5, most probable first,
+        parted by ";", else "normal", and empty where none can be judged), and
+        ``condition_reason``, what was measured for each flag from 0.5.
+
+    Raises
+    ------
+    ValueError
+        If the tables do not hold the same fibers in the same order.
+
+    Notes
+    -----
+    The rules are those of criteria §6, and engineering proposals throughout. Each sign is a
+    measurement with a limit; its probability is 0.5 at the limit and grows as a logistic function
+    beyond it, and a condition is as probable as its weakest sign. These probabilities are not
+    calibrated on biopsies. Stain is compared with the fibers of the same section that are neither
+    excluded nor in an artefact, in robust standard deviations; of fibers in an artefact it tells
+    nothing (a fold is twice as dark), and what rests on it is NaN.
+
+    - necrotic: eosin 2 SD low or density unevenly spread (4 SD), and 2 nuclei inside, and not as
+      regenerating
+    - regenerating: hematoxylin 2.5 SD high as a share of both dyes and 1.5 SD by itself, in an
+      evenly stained fiber of no more than twice the median size with a nucleus inside; without
+      one it may be an angular fiber of early denervation
+    - hypercontracted: eosin 2.5 SD high in a round fiber
+    - split: a cleft from the border over a quarter of the diameter
+    - vacuolated: clear holes over 3 % of the inside, and not necrotic
+    - oblique: its fascicle is drawn out in one direction (`summarize_obliquity`), or the section
+      where the fascicle has too few fibers; each fiber is cut as its neighbors are, whatever its
+      own shape
+    - artefact: a twentieth of the fiber in an artefact, or an artefact along 10 % of its outline,
+      which hides the rest of it; dust over 3 %; or clear holes that are those of ice crystals and
+      no vacuoles: where more than a fifth of the fibers have any, or more than a twentieth have
+      many small ones
+    - edge: cut by the image border, or glass along 10 % of the outline
+    """
+    for other in (interior, counts):
+        if other is not None and not np.array_equal(other["label"], fibers["label"]):
+            raise ValueError("the tables must hold the same fibers in the same order")
+    kept = ~is_excluded(fibers)
+    holes, ice = _holes(interior, counts, kept, limits)
+    if stain in OXIDATIVE:
+        holes = ice = None
+    artefact = _artefact(interior, ice, limits)
+    in_artefact = weakest(artefact, len(fibers)) >= CERTAIN
+    by_stain = _stain_rules(fibers, interior, counts, kept & ~in_artefact, limits)
+    rules = {
+        **by_stain,
+        "split": _split(interior, limits),
+        "vacuolated": _vacuolated(holes, ice, weakest(by_stain["necrotic"], len(fibers))),
+        "artefact": artefact,
+        "oblique": _oblique(fibers, fascicle, limits),
+        "edge": _edge(fibers, interior, limits),
+    }
+    table = pd.DataFrame({"label": fibers["label"].to_numpy()})
+    for flag in FLAGS:
+        table[flag] = weakest(rules[flag], len(fibers))
+    table.loc[in_artefact, list(BY_STAIN)] = np.nan
+    table["condition"] = _conditions(table)
+    table["condition_reason"] = _reasons(table, rules)
+    return table
+
+
+def exclusion_reasons(flags: pd.DataFrame, touches_border: np.ndarray) -> NDArray[np.object_]:
+    """Reason to leave each fiber out of the statistics, an empty string for none.
+
+    Parameters
+    ----------
+    flags : DataFrame
+        From `flag_conditions`.
+    touches_border : (n,) array of bool
+        Whether the image border cuts a fiber; the settings decide about those, not its flag.
+
+    Notes
+    -----
+    Sick fibers stay in: they are part of what a section shows. So do oblique ones, whose min
+    Feret diameter is still good.
+    """
+    artefact = flags["artefact"].to_numpy(float) >= CERTAIN
+    edge = (flags["edge"].to_numpy(float) >= CERTAIN) & ~np.asarray(touches_border, bool)
+    reasons = np.select([artefact, edge], [IN_ARTEFACT, AT_EDGE], "")
+    return np.asarray(reasons, dtype=object)
+
+
+def _internal_nuclei(counts: pd.DataFrame | None, n: int) -> Floats:
+    """Nuclei inside of each of n fibers, NaN where they are not assessable."""
+    if counts is None:
+        return np.full(n, np.nan)
+    return np.asarray(counts["n_internal_nuclei"].to_numpy(float, na_value=np.nan))
+
+
+def robust_z(values: Floats, among: NDArray[np.bool_], limits: Limits = DEFAULTS) -> Floats:
+    """Distance from the median in 1.4826 median absolute deviations.
+
+    Parameters
+    ----------
+    values : (n,) array of float
+    among : (n,) array of bool
+        What median and deviation are taken from.
+    limits : Limits, optional
+
+    Returns
+    -------
+    (n,) ndarray of float
+        NaN where fewer than 20 values are known or they do not differ.
+    """
+    known = values[among & np.isfinite(values)]
+    if len(known) < limits["size_normal_min_fibers"]:
+        return np.full(len(values), np.nan)
+    median = float(np.median(known))
+    spread = _MAD_TO_SD * float(np.median(np.abs(known - median)))
+    return (values - median) / spread if spread > 0 else np.full(len(values), np.nan)
+
+
+def _stain_rules(
+    fibers: pd.DataFrame,
+    interior: pd.DataFrame | None,
+    counts: pd.DataFrame | None,
+    kept: NDArray[np.bool_],
+    limits: Limits,
+) -> dict[str, tuple[Sign, ...]]:
+    if interior is None:
+        return {name: () for name in ("necrotic", "regenerating", "hypercontracted")}
+    width = limits["flag_width_z"]
+    dyes = [interior[name].to_numpy(float) for name in ("hematoxylin", "eosin")]
+    with np.errstate(invalid="ignore"):
+        blueness = dyes[0] / (dyes[0] + dyes[1])
+    basophilia, hematoxylin, eosin, uneven = (
+        robust_z(values, kept, limits)
+        for values in (blueness, *dyes, interior["unevenness"].to_numpy(float))
+    )
+    size = fibers["min_feret_um"].to_numpy(float)
+    relative = size / np.median(size[kept]) if kept.any() else np.full(len(size), np.nan)
+    inside = _internal_nuclei(counts, len(fibers))
+
+    def nuclei(limit: str) -> Sign:
+        # at least so many: the limit lies half a nucleus lower
+        least, spread = limits[limit] - 0.5, limits["flag_width_count"]
+        return above(inside, least, spread, "{:.0f} nuclei inside")
+
+    blue = above(
+        basophilia,
+        limits["basophilic_z"],
+        width,
+        "hematoxylin over eosin {:+.1f} SD from the median",
+    )
+    # a pale fiber has little eosin, but no more hematoxylin than others
+    more = above(
+        hematoxylin, limits["basophilic_alone_z"], width, "hematoxylin {:+.1f} SD from the median"
+    )
+    even = below(uneven, limits["regenerating_uneven_below_z"], width, "unevenness {:+.1f} SD")
+    not_blue = 1.0 - weakest((blue, more, even), len(fibers))
+    return {
+        "necrotic": (
+            any_of(
+                below(eosin, -limits["pale_z"], width, "eosin {:+.1f} SD from the median"),
+                above(uneven, limits["uneven_z"], width, "unevenness {:+.1f} SD"),
+            ),
+            nuclei("necrotic_min_nuclei"),
+            Sign(not_blue, basophilia, blue.words),
+        ),
+        "regenerating": (
+            blue,
+            more,
+            even,
+            below(
+                relative,
+                limits["regenerating_size_below"],
+                limits["flag_width_ratio"],
+                "{:.2f} of the median size",
+            ),
+            nuclei("regenerating_min_nuclei"),
+        ),
+        "hypercontracted": (
+            above(eosin, limits["opaque_z"], width, "eosin {:+.1f} SD from the median"),
+            above(
+                fibers["circularity"].to_numpy(float),
+                limits["round_circularity_from"],
+                limits["flag_width_ratio"],
+                "circularity {:.2f}",
+            ),
+        ),
+    }
+
+
+def _share(
+    interior: pd.DataFrame, name: str, limit: str, limits: Limits, words: str, factor: float = 100.0
+) -> Sign:
+    """A sign that holds where a share of the fiber is above a limit."""
+    measured = interior[name].to_numpy(float)
+    sign = above(measured, limits[limit], limits["flag_width_share"] * limits[limit], words)
+    return Sign(sign.probability, factor * measured, words)
+
+
+def _holes(
+    interior: pd.DataFrame | None,
+    counts: pd.DataFrame | None,
+    kept: NDArray[np.bool_],
+    limits: Limits,
+) -> tuple[Sign | None, Sign | None]:
+    """Signs of clear holes, and of such that ice crystals left behind."""
+    if interior is None:
+        return None, None
+    holes = _share(
+        interior, "clear_share", "clear_share_above", limits, "clear holes in {:.0f} % of it"
+    )
+    dense = interior["holes_per_1000_um2"].to_numpy(float) > limits["ice_holes_above"]
+    # the texture of a necrotic fiber has clear spots, too
+    full = _internal_nuclei(counts, len(interior)) >= limits["necrotic_min_nuclei"]
+    among = kept & np.isfinite(holes.probability)
+    found = holes.probability >= CERTAIN
+    frozen = np.zeros(len(interior), dtype=bool)
+    if among.any():
+        if np.mean((found & dense & ~full)[among]) > limits["ice_fiber_share_dense"]:
+            frozen |= dense & ~full
+        if np.mean(found[among]) > limits["ice_fiber_share"]:
+            frozen[:] = True
+    ice = np.where(frozen, holes.probability, np.where(np.isnan(holes.probability), np.nan, 0.0))
+    return holes, Sign(ice, holes.measured, "ice-crystal holes in {:.0f} % of it")
+
+
+def _vacuolated(holes: Sign | None, ice: Sign | None, necrotic: Floats) -> tuple[Sign, ...]:
+    if holes is None or ice is None:
+        return ()
+    left = np.where(ice.probability >= CERTAIN, 0.0, holes.probability)
+    left = np.minimum(left, 1.0 - np.nan_to_num(necrotic))
+    return (Sign(left, holes.measured, holes.words),)
+
+
+def _split(interior: pd.DataFrame | None, limits: Limits) -> tuple[Sign, ...]:
+    if interior is None:
+        return ()
+    words = "a cleft of {:.2f} diameters"
+    return (_share(interior, "cleft_share", "cleft_share_above", limits, words, 1.0),)
+
+
+def _artefact(interior: pd.DataFrame | None, ice: Sign | None, limits: Limits) -> tuple[Sign, ...]:
+    if interior is None:
+        return ()
+    signs = [
+        _share(interior, name, limit, limits, words)
+        for name, limit, words in (
+            ("artefact_share", "artefact_share_above", "{:.0f} % of it in an artefact"),
+            ("artefact_beside", "artefact_beside_above", "an artefact along {:.0f} % of it"),
+            ("dust_share", "dust_share_above", "dust on {:.0f} % of it"),
+        )
+    ]
+    return (any_of(*signs) if ice is None else any_of(*signs, ice),)
+
+
+def _oblique(fibers: pd.DataFrame, fascicle: np.ndarray | None, limits: Limits) -> tuple[Sign, ...]:
+    n = len(fibers)
+    group = np.zeros(n, np.int64) if fascicle is None else np.asarray(fascicle)
+    aspect_of, alignment_of = np.full(n, np.nan), np.full(n, np.nan)
+    kept = ~is_excluded(fibers)
+    for number in [None, *np.unique(group)]:  # the section first, then what has fibers enough
+        members = np.ones(n, dtype=bool) if number is None else group == number
+        # a few fibers are drawn out in one direction by chance
+        if np.count_nonzero(members & kept) < limits["size_normal_min_fibers"]:
+            continue
+        found = summarize_obliquity(fibers[members & kept], limits)
+        if found is not None:
+            aspect_of[members] = found["median_feret_aspect_ratio"]
+            alignment_of[members] = found["alignment"]
+    width = limits["flag_width_ratio"]
+    return (
+        above(
+            aspect_of,
+            limits["oblique_aspect_above"],
+            width,
+            "max Feret {:.2f} times min Feret in its fascicle",
+        ),
+        above(alignment_of, limits["oblique_alignment_above"], width, "alignment {:.2f}"),
+    )
+
+
+def _edge(fibers: pd.DataFrame, interior: pd.DataFrame | None, limits: Limits) -> tuple[Sign, ...]:
+    cut = fibers["touches_border"].to_numpy(bool)
+    facing = fibers["touches_tissue_edge"].astype("boolean").fillna(False).to_numpy(bool)
+    probability = (cut | facing).astype(float)
+    share = np.full(len(fibers), np.nan)
+    if interior is not None:
+        share = interior["glass_share"].to_numpy(float)
+        limit = limits["glass_share_above"]
+        glass = above(share, limit, limits["flag_width_share"] * limit, "").probability
+        probability = np.fmax(probability, glass)
+    words = np.select(
+        [cut, facing],
+        ["cut by the image border", "at the edge of the tissue"],
+        "glass along {:.0f} % of it",
+    )
+    return (Sign(probability, 100.0 * share, words.tolist()),)
+
+
+def _conditions(table: pd.DataFrame) -> list[str]:
+    values = table[list(CONDITIONS)].to_numpy(float)
+    names = []
+    for row in values:
+        order = [k for k in np.argsort(-np.nan_to_num(row), kind="stable") if row[k] >= CERTAIN]
+        empty = "" if np.isnan(row).all() else "normal"
+        names.append(";".join(CONDITIONS[k] for k in order) or empty)
+    return names
+
+
+def _reasons(table: pd.DataFrame, rules: dict[str, tuple[Sign, ...]]) -> list[str]:
+    """What was measured for each flag that holds; signs without a number are left out."""
+    reasons: list[list[str]] = [[] for _ in range(len(table))]
+    for flag in FLAGS:
+        for row in np.flatnonzero(table[flag].to_numpy(float) >= CERTAIN).tolist():
+            told = [words for sign in rules[flag] if (words := sign.tell(row))]
+            reasons[row].append(f"{flag}: {', '.join(told)}" if told else flag)
+    return ["; ".join(told) for told in reasons]

@@ -1,0 +1,389 @@
+"""Nuclei window by window: each belongs to the one window that holds its centroid.
+
+The same rule as for fibers, but done for all nuclei of a window at once: a section holds several
+times as many nuclei as fibers, and each is small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.errors import ModelError
+from biopsy_ai.labels import CHUNK_PX, LabelArray, allocate_labels
+from biopsy_ai.segmentation.drawing import FiberMaps
+from biopsy_ai.segmentation.seeds import find_seeds, grow
+from biopsy_ai.segmentation.windows import Window
+
+HALO_PX = 64
+"""How far beyond its core a window looks for nuclei, pixels (32 µm, more than the longest)."""
+
+GROWTH_PX = 14
+"""How far a nucleus reaches beyond its seed, pixels (7 µm). [default]"""
+
+NUCLEUS_LEVELS = tuple(round(12.75 * step) for step in range(1, 14))
+"""Level sets of the distance map, 0.05 to 0.65: nuclei are flatter in it than fibers. [default]"""
+
+SMOOTH_PX = 0.8
+"""Blur of the distance map, which comes from a grid of half as many pixels. [default]"""
+
+DOUBLE_SHARE = 0.5
+"""A nucleus of which more than this share is taken already is the double of another."""
+
+
+@dataclass(frozen=True)
+class NucleusThresholds:
+    """How the maps of the network are turned into nuclei; maps run from 0 to 1.
+
+    All are defaults until they are tuned for a model (``nucleus_thresholds`` in ``model.yaml``).
+
+    Attributes
+    ----------
+    foreground
+        A pixel above it is nucleus.
+    seed_height
+        How far the distance map must rise above the saddle on both sides for two parts that hang
+        together to count as two nuclei.
+    min_peak
+        Objects whose distance map stays below it are no nuclei.
+    min_foreground
+        Objects with a lower mean foreground probability are no nuclei.
+    min_area_um2
+        Smaller objects are no nuclei, µm².
+    """
+
+    foreground: float = 0.5
+    seed_height: float = 0.05
+    min_peak: float = 0.2
+    min_foreground: float = 0.6
+    min_area_um2: float = 3.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            upper = 1e4 if field.name == "min_area_um2" else 1.0
+            if not (isinstance(value, int | float) and 0 <= value <= upper):
+                raise ModelError(
+                    f"nucleus threshold {field.name}={value!r} must be between 0 and {upper:g}"
+                )
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, object]) -> NucleusThresholds:
+        """Read thresholds from the mapping that stands in ``model.yaml``.
+
+        Raises
+        ------
+        ModelError
+            When a name is not known or a value is out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ModelError(
+                f"unknown nucleus threshold {', '.join(unknown)}; known are "
+                f"{', '.join(sorted(known))}"
+            )
+        return cls(**values)  # type: ignore[arg-type]
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the thresholds as plain numbers, for YAML and provenance."""
+        return {name: float(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Nuclei:
+    """Nuclei of one section; row i of the arrays is label i + 1.
+
+    Attributes
+    ----------
+    labels
+        (H, W) int32, 0 background, nuclei 1..n. A numpy array, or a zarr array when large, so
+        read it by parts.
+    area_px
+        (n,) int64 pixels.
+    centroid_px
+        (n, 2) float64 row, column of the center of mass; pixel (0, 0) has its center at 0.5.
+    boxes
+        (n, 4) int64 half-open y0, x0, y1, x1.
+    confidence
+        (n,) float32 mean foreground probability inside.
+    mpp
+        Pixel size (y, x) of the label image, µm. Its first pixel begins where that of the fibers
+        begins, whose grid may be another.
+    """
+
+    labels: LabelArray
+    area_px: NDArray[np.int64]
+    centroid_px: NDArray[np.float64]
+    boxes: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    mpp: tuple[float, float] = (OUTLINE_MPP, OUTLINE_MPP)
+
+    def __post_init__(self) -> None:
+        n = len(self.area_px)
+        shapes = {"centroid_px": (n, 2), "boxes": (n, 4), "confidence": (n,)}
+        for name, expected in shapes.items():
+            shape = np.shape(getattr(self, name))
+            if shape != expected:
+                raise ValueError(f"{name} has the shape {shape}, for {n} nuclei {expected} is due")
+
+    def __len__(self) -> int:
+        return len(self.area_px)
+
+
+@dataclass(frozen=True, eq=False)
+class NucleusPixels:
+    """The pixels of some nuclei, in the order of their numbers; arrays of length k.
+
+    Attributes
+    ----------
+    number
+        int32, of the nucleus that a pixel belongs to; 1..n without gaps, ascending.
+    row, column
+        int32, pixels of the slide.
+    foreground
+        uint8 map, 255 for 1.
+    """
+
+    number: NDArray[np.int32]
+    row: NDArray[np.int32]
+    column: NDArray[np.int32]
+    foreground: NDArray[np.uint8]
+
+    def of(self, chosen: NDArray[np.bool_], number: NDArray[np.int32]) -> NucleusPixels:
+        """Return the chosen pixels under new numbers, and in the order of these.
+
+        Parameters
+        ----------
+        chosen
+            (k,) bool.
+        number
+            (n + 1,) int32, the new number of each nucleus.
+        """
+        renumbered = number[self.number[chosen]]
+        where = np.flatnonzero(chosen)
+        order = np.argsort(renumbered, kind="stable")
+        where = where[order]
+        return NucleusPixels(
+            renumbered[order], self.row[where], self.column[where], self.foreground[where]
+        )
+
+    def area(self) -> NDArray[np.int64]:
+        """(n,) pixels."""
+        return np.bincount(self.number)[1:]
+
+    def mean(self, values: NDArray) -> NDArray[np.float64]:
+        """(n,) mean of values of the pixels."""
+        means: NDArray[np.float64] = np.bincount(self.number, weights=values)[1:] / self.area()
+        return means
+
+    def centroid(self) -> NDArray[np.float64]:
+        """(n, 2) row, column."""
+        return np.stack([self.mean(self.row), self.mean(self.column)], axis=1) + 0.5
+
+    def boxes(self) -> NDArray[np.int64]:
+        """(n, 4) half-open y0, x0, y1, x1."""
+        first = np.flatnonzero(np.diff(self.number, prepend=0))
+        low = [np.minimum.reduceat(a, first) for a in (self.row, self.column)]
+        high = [np.maximum.reduceat(a, first) + 1 for a in (self.row, self.column)]
+        return np.stack([*low, *high], axis=1).astype(np.int64)
+
+
+def window_nuclei(
+    maps: FiberMaps, window: Window, thresholds: NucleusThresholds, mpp: float
+) -> NucleusPixels:
+    """Find the nuclei whose centroid lies in the core of a window.
+
+    Seeds are peaks of the distance map; each grows a few pixels over the foreground. What a
+    nucleus becomes depends on nothing but the piece of foreground that it lies in, so that two
+    windows which see all of that see the same.
+
+    Parameters
+    ----------
+    maps
+        Of ``window.outer``, with nuclei.
+    window
+        Where the maps lie.
+    thresholds
+        See `NucleusThresholds`.
+    mpp
+        Pixel size of the working grid, µm.
+
+    Returns
+    -------
+    NucleusPixels
+        Numbered by centroid, row by row.
+    """
+    top, left, bottom, right = window.outer
+    y0, x0 = max(top, window.core[0] - HALO_PX), max(left, window.core[1] - HALO_PX)
+    y1, x1 = min(bottom, window.core[2] + HALO_PX), min(right, window.core[3] + HALO_PX)
+    seen = maps.cut(y0 - top, x0 - left, y1 - top, x1 - left)
+    assert seen.nucleus is not None
+    assert seen.nucleus_distance is not None
+    labels = _label(seen.nucleus, seen.nucleus_distance, thresholds)
+    return owned_nuclei(labels, seen.nucleus, (y0, x0), window, thresholds, mpp)
+
+
+def owned_nuclei(
+    labels: NDArray[Any],
+    foreground: NDArray[np.uint8],
+    origin: tuple[int, int],
+    window: Window,
+    thresholds: NucleusThresholds,
+    mpp: float,
+) -> NucleusPixels:
+    """Keep the nuclei whose centroid lies in the core of a window and that are large enough.
+
+    Parameters
+    ----------
+    labels
+        Whole numbers, 0 background, of what the window sees or of less than that.
+    foreground
+        Map of the same shape, 255 for 1.
+    origin
+        Row and column of its first pixel on the slide.
+    window, thresholds, mpp
+        As of `window_nuclei`; of the thresholds the least area and foreground count.
+
+    Returns
+    -------
+    NucleusPixels
+        Numbered by centroid, row by row.
+    """
+    row, column = (where.astype(np.int32) for where in np.nonzero(labels))
+    found = NucleusPixels(
+        labels[row, column].astype(np.int32),
+        row + origin[0],
+        column + origin[1],
+        foreground[row, column],
+    )
+    if not row.size:
+        return found
+    number = np.arange(int(found.number.max()) + 1, dtype=np.int32)
+    found = found.of(np.ones(row.size, bool), number)
+    center = found.centroid()
+    wanted = (
+        (found.area() * mpp**2 >= thresholds.min_area_um2)
+        & (found.mean(found.foreground) >= 255 * thresholds.min_foreground)
+        & (center >= window.core[:2]).all(1)
+        & (center < window.core[2:]).all(1)
+    )
+    order = np.lexsort((center[:, 1], center[:, 0]))
+    order = order[wanted[order]]
+    number[:] = 0
+    number[order + 1] = np.arange(1, len(order) + 1)
+    return found.of(number[found.number] > 0, number)
+
+
+def label_nuclei(
+    maps: FiberMaps,
+    shape: tuple[int, int],
+    thresholds: NucleusThresholds | None = None,
+    *,
+    mpp: float = OUTLINE_MPP,
+) -> Nuclei:
+    """Turn the maps of one field that fits in memory into nuclei.
+
+    Parameters
+    ----------
+    maps
+        Of the field, with nuclei.
+    shape
+        (H, W) of the labels; one row or column of the maps may be padding.
+    thresholds
+        Defaults where None.
+    mpp
+        Pixel size, µm.
+    """
+    height, width = maps.foreground.shape
+    everything = (0, 0, height, width)
+    sheet = NucleusSheet(shape, mpp)
+    window = Window(everything, everything)
+    sheet.place(window_nuclei(maps, window, thresholds or NucleusThresholds(), mpp))
+    return sheet.nuclei()
+
+
+def _label(
+    foreground: NDArray[np.uint8], distance: NDArray[np.uint8], thresholds: NucleusThresholds
+) -> NDArray[Any]:
+    """Seeds, grown over the foreground around them; the labels are whole numbers."""
+    import cv2
+
+    inside = cv2.compare(foreground, 255 * thresholds.foreground, cv2.CMP_GT)
+    if not cv2.countNonZero(inside):
+        return np.zeros(foreground.shape, np.uint16)
+    full = cv2.resize(distance, inside.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    labels = find_seeds(
+        inside,
+        cv2.GaussianBlur(full, (0, 0), SMOOTH_PX),
+        seed_height=thresholds.seed_height,
+        min_peak=thresholds.min_peak,
+        levels=NUCLEUS_LEVELS,
+        sparse=True,
+    )
+    grow(labels, inside, GROWTH_PX)
+    return labels
+
+
+class NucleusSheet:
+    """A label image that nuclei are placed on, window after window.
+
+    Parameters
+    ----------
+    shape
+        (H, W) of the label image.
+    mpp
+        Its pixel size, µm.
+    """
+
+    def __init__(self, shape: tuple[int, int], mpp: float = OUTLINE_MPP) -> None:
+        self.labels = allocate_labels(shape)
+        self._mpp = mpp
+        self._count = 0
+        self._areas: list[NDArray[np.int64]] = []
+        self._centroids: list[NDArray[np.float64]] = []
+        self._boxes: list[NDArray[np.int64]] = []
+        self._confidence: list[NDArray[np.float64]] = []
+
+    def nuclei(self) -> Nuclei:
+        """Return what was placed."""
+        return Nuclei(
+            labels=self.labels,
+            area_px=np.concatenate([np.zeros(0, np.int64), *self._areas]),
+            centroid_px=np.concatenate([np.zeros((0, 2)), *self._centroids]),
+            boxes=np.concatenate([np.zeros((0, 4), np.int64), *self._boxes]),
+            confidence=np.concatenate([np.zeros(0), *self._confidence]).astype(np.float32),
+            mpp=(self._mpp, self._mpp),
+        )
+
+    def place(self, found: NucleusPixels) -> None:
+        """Place the nuclei of the next window; one that is there already is left out."""
+        height, width = self.labels.shape
+        if not found.number.size:
+            return
+        # Written back by whole chunks, which spares the store reading them again.
+        y0, x0 = (int(a.min()) // CHUNK_PX * CHUNK_PX for a in (found.row, found.column))
+        y1, x1 = (-(-int(a.max() + 1) // CHUNK_PX) * CHUNK_PX for a in (found.row, found.column))
+        y1, x1 = min(y1, height), min(x1, width)
+        sheet = np.asarray(self.labels[y0:y1, x0:x1])
+        free = (found.row < height) & (found.column < width)
+        free[free] = sheet[found.row[free] - y0, found.column[free] - x0] == 0
+        whole = found.area()
+        left = np.bincount(found.number[free], minlength=len(whole) + 1)[1:]
+        stays = np.concatenate([[False], left > (1 - DOUBLE_SHARE) * whole])
+        number = np.where(stays, np.cumsum(stays), 0).astype(np.int32)
+        placed = found.of(free & stays[found.number], number)
+        if not placed.number.size:
+            return
+        sheet[placed.row - y0, placed.column - x0] = placed.number + self._count
+        if not isinstance(self.labels, np.ndarray):
+            self.labels[y0:y1, x0:x1] = sheet
+        self._areas.append(placed.area())
+        self._centroids.append(placed.centroid())
+        self._boxes.append(placed.boxes())
+        self._confidence.append(placed.mean(placed.foreground) / 255)
+        self._count += len(self._areas[-1])
