@@ -155,8 +155,8 @@ def judge_flags(planted: Planted, reading: Reading) -> pd.DataFrame:
     DataFrame
         One row per true fiber that lies whole in the field: ``hit``, ``clean``, ``outlined`` and
         ``flagged``. A fiber is flagged where its outline is left out of the statistics, for
-        another reason than the border of the image, or called oblique. A fiber without an outline
-        is neither outlined nor flagged.
+        another reason than the border of the image, or called oblique or at an edge. A fiber
+        without an outline is neither outlined nor flagged.
     """
     section = planted.section
     true = LabelField(reading.labels.path, section.labels, (section.mpp, section.mpp))
@@ -195,11 +195,11 @@ def outline_of(found: NDArray[np.int32], labels: NDArray[np.int32], n: int) -> N
 
 
 def flagged(fibers: pd.DataFrame) -> pd.Series:
-    """Whether each fiber of a result is left out, or called oblique."""
+    """Whether each fiber of a result is left out, or called oblique or at an edge."""
     reasons = fibers["excluded"].fillna("").astype(str)
     other = reasons.map(lambda text: any(r not in ("", CUT_BY_BORDER) for r in text.split("; ")))
-    oblique = fibers["oblique"].astype(float) >= CERTAIN
-    return other.astype(bool) | oblique
+    doubtful = (fibers[["oblique", "edge"]].astype(float) >= CERTAIN).any(axis=1)
+    return other.astype(bool) | (doubtful & ~fibers["touches_border"])
 
 
 def summarize_flags(rows: pd.DataFrame) -> dict[str, float]:

@@ -64,7 +64,11 @@ class GridView:
             return np.empty([len(indices) for indices in at], self.dtype)
         rows, columns = at
         part = self.source[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return np.asarray(part)[np.ix_(rows - rows[0], columns - columns[0])]
+        # the axis that grows comes last, whole rows first: twice as fast as both at once
+        part = np.asarray(part)
+        if self.scale[0] >= 1:
+            return part[rows - rows[0]].take(columns - columns[0], axis=1)
+        return part.take(columns - columns[0], axis=1)[rows - rows[0]]
 
     def _under(self, part: slice, axis: int) -> np.ndarray:
         """Source rows or columns under the centers of a slice of the view."""
@@ -126,6 +130,11 @@ def read_sampled(source: LabelArray, scale: float) -> np.ndarray:
             window = (slice(y, y + side), slice(x, x + side))
             sampled[window] = view[window]
     return sampled
+
+
+def coarse_shape(shape: tuple[int, ...], step: int) -> tuple[int, int]:
+    """Rows and columns of an image whose pixels are ``step`` times as wide."""
+    return -(-int(shape[0]) // step), -(-int(shape[1]) // step)
 
 
 def fits_memory(shape: tuple[int, ...]) -> bool:

@@ -130,6 +130,7 @@ def _analyze(
     from biopsy_ai.measure.reference import Limits
     from biopsy_ai.section_grid import lay_on_grid
     from biopsy_ai.segmentation import load_model
+    from biopsy_ai.segmentation.tissue_map import call_fibers
     from biopsy_ai.side_by_side import run_side_by_side
 
     if slide is None and fibers is None:
@@ -154,6 +155,8 @@ def _analyze(
     warnings += _texts(segmentation.provenance.get("warnings"))
     if len(segmentation.ids) == 0:
         raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
+    if segmentation.tissue is not None:
+        call_fibers(segmentation.tissue, segmentation.labels, segmentation.mpp)
     with watch.stage("nuclei"):
         segmentation, no_nuclei = _choose_nuclei(slide, segmentation, stain, tissue, progress)
 

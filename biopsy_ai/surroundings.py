@@ -150,7 +150,8 @@ def interior_of(
         grid.mpp,
         ids=grid.ids,
         boxes=grid.boxes,
-        image=None if dyes is None else grid.image,
+        image=None if dyes is None else grid.small_image,
+        image_step=grid.image_step,
         white=None if dyes is None else dyes.white,
         separation=None if dyes is None else dyes.of(*HE_DYES),
         nuclei=grid.nuclei,
@@ -213,10 +214,7 @@ def complete_table(
     tiles: pd.DataFrame | None,
 ) -> pd.DataFrame:
     """Add what surrounds the fibers to their table, and gather why some are left out."""
-    reasons: list[Iterable[object]] = [
-        table["excluded"],
-        exclusion_reasons(flags, table["touches_border"].to_numpy()),
-    ]
+    reasons: list[Iterable[object]] = [table["excluded"], exclusion_reasons(flags)]
     if tiles is not None:
         place = (table[name].to_numpy() for name in ("centroid_y_um", "centroid_x_um"))
         reasons.append(exclusions_at(tiles, *place))

@@ -179,8 +179,10 @@ def test_wheel_does_the_main_job(installed: Environment, repository: Path, tmp_p
     printed = succeed(*command, cwd=tmp_path)
     assert slide.name in printed
     folder = out / slide.stem
+    files = {path.name for path in folder.iterdir()}
+    assert files == set(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["files"])
     expected = {"fibers.csv", "fibers.tif", "fibers.geojson", "RoiSet.zip", "overlay.png"}
-    assert {path.name for path in folder.iterdir()} == expected | {"summary.json"}
+    assert files >= expected | {"summary.json", "tissue.tif", "overlay_tissue.png"}
     with open(folder / "fibers.csv", encoding="utf-8", newline="") as file:
         fibers = list(csv.DictReader(file))
     assert len(fibers) >= 10

@@ -21,8 +21,6 @@ BY_STAIN = ("necrotic", "regenerating", "hypercontracted", "vacuolated")
 
 IN_ARTEFACT = "in an artefact"
 """Reason of exclusion of a fiber in a fold, a tear, or full of ice-crystal holes."""
-AT_EDGE = "at the edge of the tissue"
-"""Reason of exclusion of a fiber that is cut by a tear or by the edge of the tissue."""
 
 OXIDATIVE = ("nadh", "sdh", "cox", "nadh_sdh")
 """Stains of mitochondria, whose coarse texture and pale cores cannot be told from holes."""
@@ -124,25 +122,22 @@ def flag_conditions(
     return table
 
 
-def exclusion_reasons(flags: pd.DataFrame, touches_border: np.ndarray) -> NDArray[np.object_]:
+def exclusion_reasons(flags: pd.DataFrame) -> NDArray[np.object_]:
     """Reason to leave each fiber out of the statistics, an empty string for none.
 
     Parameters
     ----------
     flags : DataFrame
         From `flag_conditions`.
-    touches_border : (n,) array of bool
-        Whether the image border cuts a fiber; the settings decide about those, not its flag.
 
     Notes
     -----
     Sick fibers stay in: they are part of what a section shows. So do oblique ones, whose min
-    Feret diameter is still good.
+    Feret diameter is still good, and those at the edge, which are most fibers of a small or loose
+    biopsy; their flags tell who wants to leave them out.
     """
     artefact = flags["artefact"].to_numpy(float) >= CERTAIN
-    edge = (flags["edge"].to_numpy(float) >= CERTAIN) & ~np.asarray(touches_border, bool)
-    reasons = np.select([artefact, edge], [IN_ARTEFACT, AT_EDGE], "")
-    return np.asarray(reasons, dtype=object)
+    return np.where(artefact, IN_ARTEFACT, "").astype(object)
 
 
 def _internal_nuclei(counts: pd.DataFrame | None, n: int) -> Floats:

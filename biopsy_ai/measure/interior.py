@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biopsy_ai.labels import LabelArray, find_boxes, read_windows
+from biopsy_ai.labels import LabelArray, coarse_shape, find_boxes, read_windows
 from biopsy_ai.measure.depth import fill_holes
-from biopsy_ai.measure.interior_stain import N_VALUES, measure_stain
+from biopsy_ai.measure.interior_stain import N_VALUES, measure_stain, sample_steps
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 from biopsy_ai.measure.tissue import ARTEFACT, BACKGROUND
 from biopsy_ai.progress import Progress
@@ -40,6 +40,7 @@ def measure_interior(
     ids: np.ndarray | None = None,
     boxes: np.ndarray | None = None,
     image: LabelArray | None = None,
+    image_step: int = 1,
     white: NDArray[np.float32] | None = None,
     separation: StainSeparation | None = None,
     nuclei: LabelArray | None = None,
@@ -59,6 +60,8 @@ def measure_interior(
         Labels to measure and the box of each; found in the image if not given.
     image : (H, W, 3) array, optional
         Bright-field picture.
+    image_step : int, optional
+        Pixels of the grid per pixel of the picture, along each axis: it shows the first of them.
     white : (3,) array, optional
         Intensity of empty glass; needed with a picture.
     separation : StainSeparation, optional
@@ -89,16 +92,18 @@ def measure_interior(
     Raises
     ------
     ValueError
-        If the images differ in shape, or a picture comes without its white.
+        If the images differ in shape, or a picture comes without its white or is too coarse.
     """
-    for other in (image, nuclei, tissue):
-        if other is not None and tuple(other.shape[:2]) != tuple(fibers.shape[:2]):
+    for other, step in ((image, image_step), (nuclei, 1), (tissue, 1)):
+        if other is not None and coarse_shape(fibers.shape, step) != tuple(other.shape[:2]):
             raise ValueError(
                 f"images of shapes {tuple(fibers.shape)} and {tuple(other.shape)}: fibers, nuclei, "
                 "classes and picture must lie on the same grid"
             )
     if image is not None and white is None:
         raise ValueError("densities are relative to empty glass: give white with a picture")
+    if image is not None and any(step % image_step for step in sample_steps(mpp)):
+        raise ValueError(f"a picture {image_step} times as coarse as the grid shows too little")
     if ids is None or boxes is None:
         ids, boxes = find_boxes(fibers)
     told_apart = separation is not None and {"hematoxylin", "eosin"} <= set(separation.names)
@@ -112,10 +117,10 @@ def measure_interior(
         progress("interior", 0, len(ids))
     for piece, (top, left), members in read_windows(fibers, grown):
         window = (slice(top, top + piece.shape[0]), slice(left, left + piece.shape[1]))
-        picture, over, classes = (
-            None if array is None else np.asarray(array[window])
-            for array in (image, nuclei, tissue)
+        over, classes = (
+            None if array is None else np.asarray(array[window]) for array in (nuclei, tissue)
         )
+        odd = None if classes is None else (classes == ARTEFACT) | (classes == BACKGROUND)
         filled = piece
         for row in members:
             y0, x0, y1, x1 = (int(edge) for edge in grown[row])
@@ -126,20 +131,38 @@ def measure_interior(
                 filled = piece.copy() if filled is piece else filled
                 filled[crop][mask] = ids[row]
             measured[row, N_VALUES] = _cleft_share(mask, free, mpp, limits)
-            if classes is not None:
-                measured[row, N_VALUES + 1 :] = _surroundings(mask, classes[crop], reach)
+            if classes is not None and odd is not None:
+                # most fibers have neither in their box
+                plain = not odd[crop].any() and not mask.all()
+                measured[row, N_VALUES + 1 :] = (
+                    0.0 if plain else _surroundings(mask, classes[crop], reach)
+                )
             done += 1
             if progress and done % 256 == 0:
                 progress("interior", done, len(ids))
-        if picture is not None and white is not None:
+        if image is not None and white is not None:
+            colors = _sampled(image, image_step, window, mpp)
             measured[members, :N_VALUES] = measure_stain(
-                picture, filled, (top, left), ids[members], over, white, dyes, mpp, limits
+                colors, filled, (top, left), ids[members], over, white, dyes, mpp, limits
             )
     table = pd.DataFrame(measured, columns=list(COLUMNS[1:]))
     table.insert(0, "label", ids)
     if progress:
         progress("interior", len(ids), len(ids))
     return table
+
+
+def _sampled(
+    image: LabelArray, image_step: int, window: tuple[slice, slice], mpp: tuple[float, float]
+) -> NDArray[np.floating | np.integer]:
+    """The pixels of a picture that are looked at in a window of the grid."""
+    steps = sample_steps(mpp)
+    first = [-(-part.start // step) * step for part, step in zip(window, steps, strict=True)]
+    y, x = (
+        slice(start // image_step, -(-max(part.stop, start) // image_step))
+        for start, part in zip(first, window, strict=True)
+    )
+    return np.asarray(image[y, x])[:: steps[0] // image_step, :: steps[1] // image_step]
 
 
 def _cleft_share(
@@ -154,7 +177,9 @@ def _cleft_share(
     radius = [max(int(round(0.5 * limits["cleft_width_um"] / side)), 1) for side in mpp]
     pad = max(radius) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius[1] + 1, 2 * radius[0] + 1))
-    padded = np.pad(mask, pad).view(np.uint8)
+    padded = cv2.copyMakeBorder(
+        mask.view(np.uint8), pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0
+    )
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)[pad:-pad, pad:-pad]
     cleft = ((closed > 0) & ~mask & free).view(np.uint8)
     if not cleft.any():

@@ -29,8 +29,14 @@ _MAX_VALUE = 16.0
 Rows = NDArray[np.int32]
 
 
+def sample_steps(mpp: tuple[float, float]) -> tuple[int, int]:
+    """Pixels from one that is looked at to the next, (y, x)."""
+    y, x = (max(int(round(SAMPLE_UM / side)), 1) for side in mpp)
+    return y, x
+
+
 def measure_stain(
-    picture: NDArray[np.floating | np.integer],
+    colors: NDArray[np.floating | np.integer],
     labels: NDArray[np.integer],
     origin: tuple[int, int],
     wanted: NDArray[np.int64],
@@ -44,7 +50,8 @@ def measure_stain(
 
     Parameters
     ----------
-    picture : (h, w, 3) array
+    colors : (h', w', 3) array
+        Those of the pixels that are looked at: one in `sample_steps`, on the grid of the slide.
     labels : (h, w) array of int
         Fibers; what lies beyond the window is none of them.
     origin : (y, x) tuple of int
@@ -67,16 +74,17 @@ def measure_stain(
     (m, 7) ndarray of float
         See `biopsy_ai.measure.interior.measure_interior`; NaN for fibers with too few pixels.
     """
-    steps = [max(int(round(SAMPLE_UM / side)), 1) for side in mpp]
+    steps = sample_steps(mpp)
     looked_at = tuple(slice(-at % step, None, step) for at, step in zip(origin, steps, strict=True))
     spacing = mpp[0] * steps[0], mpp[1] * steps[1]
     pixel_um2 = spacing[0] * spacing[1]
     rows = _rows(np.ascontiguousarray(labels[looked_at]), wanted)
     measured = np.full((len(wanted), N_VALUES), np.nan)
-    colors = np.ascontiguousarray(picture[looked_at])
+    colors = np.ascontiguousarray(colors, np.float32).reshape(-1, 3)
 
     within = np.flatnonzero(rows >= 0)
-    densities = optical_densities(colors.reshape(-1, 3)[within], white)
+    colors = colors.take(within, axis=0)
+    densities = optical_densities(colors, white)
     of_fiber = rows.ravel()[within]
     dusty = np.zeros(rows.shape, np.uint8)
     dusty.ravel()[within] = _is_dust(densities, of_fiber, len(wanted), limits)
@@ -89,26 +97,27 @@ def measure_stain(
     if nuclei is not None:
         free = np.ascontiguousarray(nuclei[looked_at]).ravel()[within] == 0
     total = densities @ np.ones(3, np.float32)
-    inner = free & (depth > RIM_UM)
-    n = np.bincount(of_fiber[inner], minlength=len(wanted))
-    low, median, high, top = _quantiles(total[inner], of_fiber[inner], n, (0.25, 0.5, 0.75, 0.9))
+    inner = np.flatnonzero(free & (depth > RIM_UM))
+    of_inner = of_fiber[inner]
+    n = np.bincount(of_inner, minlength=len(wanted))
+    low, median, high, top = _quantiles(total[inner], of_inner, n, (0.25, 0.5, 0.75, 0.9))
     known = n * pixel_um2 >= MIN_UM2
     stained = known & (median > 0)
     measured[known, 0] = median[known]
     if separation is not None:
-        amounts = separate_stains(colors.reshape(-1, 3)[within[inner]], separation)
+        amounts = separate_stains(colors.take(inner, axis=0), separation)
         for column, name in ((1, "hematoxylin"), (2, "eosin")):
             dye = amounts[:, separation.names.index(name)]
-            measured[known, column] = _quantiles(dye, of_fiber[inner], n, (0.5,))[0][known]
+            measured[known, column] = _quantiles(dye, of_inner, n, (0.5,))[0][known]
     measured[stained, 3] = (high - low)[stained] / median[stained]
     # of the denser part: as much as two fifths of a fiber may be holes
     below = high - limits["clear_density_spread"] * (top - high)
     below = np.where(stained, np.minimum(limits["clear_density_share"] * high, below), 0.0)
-    inner = free & (depth > HOLE_RIM_UM)
+    deep = free & (depth > HOLE_RIM_UM)
     clear = np.zeros(rows.shape, np.uint8)
-    clear.ravel()[within] = inner & (total < below.astype(np.float32)[of_fiber])
+    clear.ravel()[within] = deep & (total < below.astype(np.float32)[of_fiber])
     number, size = _spots(clear, rows, len(wanted), pixel_um2, limits["clear_hole_um2"])
-    area = np.bincount(of_fiber[inner], minlength=len(wanted)) * pixel_um2
+    area = np.bincount(of_fiber[deep], minlength=len(wanted)) * pixel_um2
     measured[stained, 4] = size[stained] / area[stained]
     measured[stained, 5] = 1000.0 * number[stained] / area[stained]
     return measured
@@ -143,7 +152,7 @@ def _depth(rows: Rows, spacing: tuple[float, float]) -> NDArray[np.float32]:
     half = 0.25 * (spacing[0] + spacing[1])
     if abs(spacing[0] - spacing[1]) <= 1e-3 * spacing[1]:
         depth = cv2.distanceTransform(
-            middle.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+            middle.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5
         ) * np.float32(spacing[0])
     else:
         from scipy.ndimage import distance_transform_edt
@@ -162,11 +171,17 @@ def _is_dust(
     red, green, blue = densities.T
     weakest = np.minimum(np.minimum(red, green), blue)
     strongest = np.maximum(np.maximum(red, green), blue)
-    n = np.bincount(of_fiber, minlength=n_fibers)
-    usual = _quantiles(weakest, of_fiber, n, (0.5,))[0]
-    least = np.maximum(limits["dust_density_above"], limits["dust_times_fiber"] * usual)
-    dense = weakest > np.nan_to_num(least).astype(np.float32)[of_fiber]
-    return np.asarray(dense & (weakest > np.float32(limits["dust_gray_above"]) * strongest))
+    dusty = weakest > np.float32(limits["dust_density_above"])
+    dusty &= weakest > np.float32(limits["dust_gray_above"]) * strongest
+    # few fibers have any, and only these have to be looked at further
+    some = np.zeros(n_fibers, bool)
+    some[of_fiber[dusty]] = True
+    of_some = np.flatnonzero(some[of_fiber])
+    n = np.bincount(of_fiber[of_some], minlength=n_fibers)
+    usual = _quantiles(weakest[of_some], of_fiber[of_some], n, (0.5,))[0]
+    least = np.nan_to_num(limits["dust_times_fiber"] * usual).astype(np.float32)
+    dusty[of_some] &= weakest[of_some] > least[of_fiber[of_some]]
+    return dusty
 
 
 def _quantiles(

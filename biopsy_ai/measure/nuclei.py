@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from biopsy_ai.config import MPP_COARSE
 from biopsy_ai.labels import LabelArray, find_boxes, read_windows
 from biopsy_ai.measure.depth import border_depth, fill_holes
+from biopsy_ai.measure.nucleus_shape import measure_shapes
 from biopsy_ai.measure.outline import trace_outline
 from biopsy_ai.measure.perimeter import crofton_perimeter
 from biopsy_ai.measure.reference import DEFAULTS, Limits
-from biopsy_ai.measure.size import measure_size
 from biopsy_ai.progress import Progress
 from biopsy_ai.slides.stain_separation import StainSeparation, separate_stains
+from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 CLASSES = ("subsarcolemmal", "internal", "central", "interstitial")
 """Where a nucleus may lie."""
@@ -40,6 +41,8 @@ COLUMNS = (
     "class",
 )
 """Columns of the nucleus table, in order."""
+
+_BAND_PX = 512
 
 
 def why_no_nuclei(stain: str, channels: dict[str, int], mpp: tuple[float, float]) -> str:
@@ -161,42 +164,55 @@ def _measure_each(
     done = 0
     for piece, (top, left), members in read_windows(nuclei, boxes):
         window = (slice(top, top + piece.shape[0]), slice(left, left + piece.shape[1]))
-        stained = None
-        if image is not None and separation is not None:
-            at = np.flatnonzero(piece)
-            stained = np.zeros(piece.shape, np.float32)
-            amounts = separate_stains(np.asarray(image[window]).reshape(-1, 3)[at], separation)
-            stained.ravel()[at] = amounts[:, separation.names.index("hematoxylin")]
-        under = None if tissue is None else np.asarray(tissue[window])
-        for row in members:
-            y0, x0, y1, x1 = (int(edge) for edge in boxes[row])
-            crop = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-            mask = piece[crop] == ids[row]
-            size = measure_size(mask.view(np.uint8), mpp)
-            area = size.area_px * mpp[0] * mpp[1]
-            outline = trace_outline(mask.view(np.uint8))
-            around = crofton_perimeter(outline.sides, mpp)
-            outer = outline.area_px * mpp[0] * mpp[1]
-            measured[row] = (
-                size.centroid_y + y0 * mpp[0],
-                size.centroid_x + x0 * mpp[1],
-                area,
-                size.axis_major_length,
-                size.axis_minor_length,
-                min(4.0 * np.pi * outer / around**2, 1.0) if around > 0 else np.nan,
-                np.nan if stained is None else stained[crop][mask].mean(dtype=float),
-                size.area_px,
+        at = np.flatnonzero(piece > 0)
+        row = np.searchsorted(ids, piece.ravel()[at])
+        shape = measure_shapes(piece, at, row, len(ids), (top, left), mpp)
+        measured[members, :6] = shape.values[members]
+        measured[members, 7] = shape.pixels[members]
+        for odd in members[~shape.plain[members]]:
+            y0, x0, y1, x1 = (int(edge) for edge in boxes[odd])
+            outline = trace_outline(
+                (piece[y0 - top : y1 - top, x0 - left : x1 - left] == ids[odd]).view(np.uint8)
             )
-            if under is not None:
-                classes[row] = np.bincount(under[crop][mask]).argmax()
-            done += 1
-            if progress and done % 1024 == 0:
-                progress("nuclei", done, total)
+            outer, around = outline.area_px * mpp[0] * mpp[1], crofton_perimeter(outline.sides, mpp)
+            measured[odd, 5] = min(4.0 * np.pi * outer / around**2, 1.0) if around > 0 else np.nan
+        if image is not None and separation is not None:
+            stain = _hematoxylin(image, window, at, separation)
+            mean = np.bincount(row, stain, len(ids)) / np.maximum(shape.pixels, 1)
+            measured[members, 6] = mean[members]
+        if tissue is not None:
+            n = len(TISSUE_CLASSES)
+            under = np.asarray(tissue[window]).ravel()[at]
+            number = np.bincount(row * n + under, minlength=n * len(ids)).reshape(-1, n)
+            classes[members] = number[members].argmax(axis=1)
+        done += len(members)
+        if progress:
+            progress("nuclei", done, total)
     table = pd.DataFrame(measured, columns=[*COLUMNS[1:8], "area_px"])
     table.insert(0, "label", ids)
     table["tissue_class"] = pd.array(np.where(classes < 0, 0, classes), dtype="Int64")
     table.loc[classes < 0, "tissue_class"] = pd.NA
     return table
+
+
+def _hematoxylin(
+    image: LabelArray,
+    window: tuple[slice, slice],
+    at: NDArray[np.intp],
+    separation: StainSeparation,
+) -> NDArray[np.float32]:
+    """Amount of hematoxylin at some pixels of a window, ascending."""
+    rows, columns = window
+    width = columns.stop - columns.start
+    colors = np.empty((len(at), 3), np.float32)
+    # in bands, as most pixels are not needed
+    for top in range(rows.start, rows.stop, _BAND_PX):
+        bottom = min(top + _BAND_PX, rows.stop)
+        start = (top - rows.start) * width
+        here = slice(*np.searchsorted(at, (start, start + (bottom - top) * width)))
+        if here.stop > here.start:
+            colors[here] = np.asarray(image[top:bottom, columns]).reshape(-1, 3)[at[here] - start]
+    return separate_stains(colors, separation)[:, separation.names.index("hematoxylin")]
 
 
 def _places(
@@ -217,11 +233,19 @@ def _places(
     for piece, (top, left), members in read_windows(fibers, fiber_boxes):
         rows, columns = piece.shape
         over = np.asarray(nuclei[top : top + rows, left : left + columns])
+        seen = over > 0
         for row in members:
             y0, x0, y1, x1 = (int(edge) for edge in fiber_boxes[row])
             crop = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
             found += _nuclei_of_one(
-                int(fiber_ids[row]), piece[crop], over[crop], (y0, x0), labels, center, mpp
+                int(fiber_ids[row]),
+                piece[crop],
+                over[crop],
+                seen[crop],
+                (y0, x0),
+                labels,
+                center,
+                mpp,
             )
             done += 1
             if progress and done % 256 == 0:
@@ -234,17 +258,17 @@ def _nuclei_of_one(
     fiber: int,
     piece: NDArray[np.integer],
     over: NDArray[np.integer],
+    seen: NDArray[np.bool_],
     origin: tuple[int, int],
     labels: np.ndarray,
     center: np.ndarray,
     mpp: tuple[float, float],
 ) -> Iterator[tuple[int, int, int, float, float, float]]:
-    """Rows of `_places` for one fiber; ``piece`` and ``over`` are cut to its box."""
-    if not over.any():
+    """Rows of `_places` for one fiber; all images are cut to its box, ``seen`` where nuclei are."""
+    if not seen.any():
         return
     mask = fill_holes(piece == fiber, piece == 0)
-    inside, pixels = np.unique(over[mask], return_counts=True)
-    pixels, inside = pixels[inside > 0], inside[inside > 0]
+    inside, pixels = np.unique(over[mask & seen], return_counts=True)
     if not len(inside):
         return
     depth = border_depth(mask, mpp)

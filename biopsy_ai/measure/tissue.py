@@ -93,21 +93,21 @@ def measure_tissue(
         if progress:
             progress("composition", done, len(windows))
         classes = np.asarray(tissue[window])
-        found = np.bincount(classes.ravel(), minlength=len(TISSUE_CLASSES))
-        if len(found) > len(TISSUE_CLASSES):
-            raise ValueError(f"class {len(found) - 1} is unknown: {', '.join(TISSUE_CLASSES)}")
-        counts += found
+        if int(classes.max(initial=0)) >= len(TISSUE_CLASSES):
+            raise ValueError(f"class {classes.max()} is unknown: {', '.join(TISSUE_CLASSES)}")
+        counts += [np.count_nonzero(classes == k) for k in range(len(TISSUE_CLASSES))]
         fiber = np.asarray(fibers[window])
-        counted = np.isin(classes, COUNTED)
-        outlined += int(np.count_nonzero(counted & (fiber > 0)))
-        free = (fiber <= 0) & ((classes == FAT) | (classes == VESSEL))
+        inner = fiber > 0
+        uncounted = inner & ((classes == BACKGROUND) | (classes == ARTEFACT))
+        outlined += int(np.count_nonzero(inner) - np.count_nonzero(uncounted))
+        free = ~inner & ((classes == FAT) | (classes == VESSEL))
         free_fat_or_vessel += int(np.count_nonzero(free))
         if fascicles is not None:
             inside = np.asarray(fascicles[window]) > 0
             fat_within += int(np.count_nonzero(inside & (classes == FAT)))
         if len(labels):
-            for row, pixels in enumerate((fiber[counted], fiber)):
-                present, number = np.unique(pixels[pixels > 0], return_counts=True)
+            for row, where in enumerate((inner, uncounted)):
+                present, number = _count_labels(fiber[where])
                 at = np.searchsorted(labels, present)
                 at[at == len(labels)] = 0
                 known = labels[at] == present
@@ -150,6 +150,20 @@ def _percent(part: float, whole: float) -> float | None:
     return 100.0 * part / whole if whole > 0 else None
 
 
+def _count_labels(
+    pixels: NDArray[np.integer],
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Labels among pixels, ascending, and how often each comes."""
+    if not len(pixels):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    low = int(pixels.min())
+    if int(pixels.max()) - low > 10 * len(pixels):
+        return np.unique(pixels, return_counts=True)
+    number = np.bincount(pixels - low)
+    present = np.flatnonzero(number)
+    return present + low, number[present]
+
+
 def _endomysial_width(
     endomysium_um2: float,
     table: pd.DataFrame,
@@ -159,7 +173,7 @@ def _endomysial_width(
     mpp: tuple[float, float],
 ) -> float | None:
     """Twice the area of the endomysium over the length of the outlines beside it, µm."""
-    share = seen[0] / np.maximum(seen[1], 1)
+    share = (seen[0] - seen[1]) / np.maximum(seen[0], 1)
     around = float(np.nansum(share * table["perimeter_um"].to_numpy(float)))
     around -= _on_image_border(fibers, tissue, mpp)
     return 2.0 * endomysium_um2 / around if around > 0 else None

@@ -23,6 +23,16 @@ Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 
 
+def distances(mask: Mask) -> NDArray[np.float32]:
+    """Distance of every pixel of a mask, which is not all, from the nearest one outside, pixels."""
+    import cv2
+
+    flat = np.ascontiguousarray(mask).view(np.uint8)
+    found = cv2.distanceTransform(flat, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # its last digit differs from call to call, and squares are whole numbers
+    return np.asarray(np.sqrt(np.rint(found * found)), dtype=np.float32)
+
+
 def find_walls(classes: NDArray, side: float) -> tuple[Mask, Mask]:
     """Find what parts fascicles: perimysium and open glass.
 
@@ -46,16 +56,14 @@ def find_walls(classes: NDArray, side: float) -> tuple[Mask, Mask]:
 
 def _open_glass(empty: Mask, side: float) -> Mask:
     """Empty places that a disc fits into."""
-    from scipy.ndimage import distance_transform_edt
-
     radius = GLASS_RADIUS_UM / side
     pad = int(np.ceil(radius)) + 1
     # beyond the image it goes on
     wide = np.pad(empty, pad, mode="edge")
     if wide.all() or not wide.any():
         return empty
-    core = distance_transform_edt(wide) > radius
-    grown = distance_transform_edt(~core) <= radius if core.any() else core
+    core = distances(wide) > radius
+    grown = distances(~core) <= radius if core.any() else core
     return np.asarray((grown & wide)[pad:-pad, pad:-pad])
 
 
@@ -73,15 +81,13 @@ def _without_specks(wall: Mask, side: float) -> Mask:
 
 def _bridged(wall: Mask, classes: NDArray, side: float) -> Mask:
     """Let walls go on under what is neither muscle nor wall: a closing, there alone."""
-    from scipy.ndimage import distance_transform_edt
-
     hidden = ~wall & (classes != FIBER) & (classes != ENDOMYSIUM)
     if not hidden.any() or not wall.any():
         return wall
     radius = BRIDGE_UM / side
     pad = int(np.ceil(radius)) + 1
-    near = distance_transform_edt(~np.pad(wall, pad)) <= radius
-    closed = (distance_transform_edt(near) > radius)[pad:-pad, pad:-pad]
+    near = distances(~np.pad(wall, pad)) <= radius
+    closed = (distances(near) > radius)[pad:-pad, pad:-pad]
     return np.asarray(wall | (hidden & closed))
 
 
@@ -97,16 +103,14 @@ def find_inside(classes: NDArray, wall: Mask) -> Mask:
     -------
     (h, w) ndarray of bool
     """
-    from scipy.ndimage import distance_transform_edt
-
     muscle = (classes == FIBER) | (classes == ENDOMYSIUM)
     other = ~muscle & ~wall
     if not muscle.any() or not other.any():
         return muscle
     if not wall.any():
         return np.ones_like(muscle)
-    to_muscle = distance_transform_edt(~muscle)
-    to_wall = distance_transform_edt(~wall)
+    to_muscle = distances(~muscle)
+    to_wall = distances(~wall)
     return np.asarray(muscle | (other & (to_muscle < to_wall)))
 
 
@@ -159,8 +163,6 @@ def measure_borders(
     dict
         As `Fascicles.measures` says; None where there is nothing to measure.
     """
-    from scipy.ndimage import distance_transform_edt
-
     perimysium = classes == PERIMYSIUM
     muscle = int(np.count_nonzero((classes == FIBER) | (classes == ENDOMYSIUM)))
     wall = int(np.count_nonzero(perimysium))
@@ -171,7 +173,7 @@ def measure_borders(
     ratio = None
     if 0 < wall < perimysium.size and around > 0:
         # the mean distance to the sides of a strip is a quarter of its width
-        depth = distance_transform_edt(perimysium)[perimysium]
+        depth = distances(perimysium)[perimysium].astype(float)
         endomysium = 2.0 * np.count_nonzero(classes == ENDOMYSIUM) * side**2 / around
         ratio = float(endomysium / (4.0 * depth.mean() * side))
     return {

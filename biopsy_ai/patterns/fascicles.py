@@ -14,10 +14,10 @@ from biopsy_ai.patterns.fascicle_borders import (
     Edges,
     Labels,
     Mask,
+    distances,
     find_inside,
     find_walls,
     measure_borders,
-    stacked,
     why_dissolved,
 )
 
@@ -145,14 +145,14 @@ def find_fascicles(
 
 def _regions(inside: Mask, side: float, limits: Limits) -> Labels:
     """Connected parts of the inside, cut at narrow necks."""
-    from scipy.ndimage import distance_transform_edt
+    import cv2
     from scipy.ndimage import label as connected_parts
     from skimage.segmentation import watershed
 
     if inside.all():
         return np.ones(inside.shape, np.int32)
     # the border of the image is no wall: beyond it a fascicle goes on
-    depth = distance_transform_edt(inside)
+    depth = distances(inside)
     seeds, n = connected_parts(depth * side > 0.5 * limits["fascicle_neck_um"])
     # what is narrow throughout has no seed, and is a fascicle of its own
     parts, n_parts = connected_parts(inside)
@@ -161,8 +161,11 @@ def _regions(inside: Mask, side: float, limits: Limits) -> Labels:
     seeded[0] = True
     alone = ~seeded[parts]
     seeds[alone] = parts[alone] + n
-    cut: Labels = watershed(-depth, seeds, mask=inside)
-    return cut.astype(np.int32)
+    # what lies inside of seeds has its label already: flooding it takes most of the time
+    core = cv2.erode((seeds > 0).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    cut = watershed(-depth, seeds, mask=inside & ~core).astype(np.int32)
+    cut[core] = seeds[core]
+    return np.asarray(cut)
 
 
 def _with_fibers(
@@ -232,7 +235,7 @@ def _layers(
     owner[(regions == 0) | (home[owner] != regions)] = -1
 
     border = np.zeros(len(ids), np.int64)
-    pairs: set[tuple[int, int]] = set()
+    pairs: set[int] = set()
     for axis in (0, 1):
         for one, other in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
             here = tuple(one if k == axis else slice(None) for k in (0, 1))
@@ -242,15 +245,15 @@ def _layers(
             border += np.bincount(own[outside], minlength=len(ids))
             meets = (own >= 0) & (owner[there] >= 0) & (own != owner[there])
             meets &= beside == regions[here]
-            pairs |= set(map(tuple, np.unique(stacked(own, owner[there], meets), axis=0).tolist()))
+            pairs.update(np.unique(own[meets] * len(ids) + owner[there][meets]).tolist())
     rows = row[labels[labels > 0]]
     area = np.bincount(rows[rows >= 0], minlength=len(ids))
     touching = border >= np.maximum(limits["contact_share"] * 2 * np.sqrt(np.pi * area), 1)
     layer[touching & (home > 0)] = 1
     if pairs:
-        one, other = np.array(sorted(pairs)).T
+        fiber, neighbor = np.divmod(np.array(sorted(pairs)), len(ids))
         beside = np.zeros(len(ids), bool)
-        beside[one[touching[other]]] = True
+        beside[fiber[touching[neighbor]]] = True
         layer[beside & ~touching & (home > 0)] = 2
     return layer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def edge_width(
     steps, slopes = step[steepest], slope[steepest]
     if len(steps) < MIN_EDGES:
         return float("nan")
-    strong = steps >= np.quantile(steps, 1 - max(STRONG_EDGES, MIN_EDGES / len(steps)))
+    last = (len(steps) - 1) * (1 - max(STRONG_EDGES, MIN_EDGES / len(steps)))
+    strong = steps >= np.partition(steps, math.ceil(last))[math.ceil(last)]
     return float(np.median(steps[strong] / slopes[strong]))
 
 

@@ -92,8 +92,14 @@ def optical_densities(
     -----
     Ruifrok & Johnston 2001, Anal Quant Cytol Histol 23:291, in the form of criteria §10.
     """
-    scaled = np.asarray(image, np.float32) * (255 / np.asarray(white, np.float32))
-    return np.asarray(-np.log10((np.clip(scaled, 0, 255) + 1) / 256), dtype=np.float32)
+    # in place, and by the natural logarithm: half the time
+    light = np.asarray(image, np.float32) * (255 / np.asarray(white, np.float32))
+    np.clip(light, 0, 255, out=light)
+    light += 1
+    light /= 256
+    np.log(light, out=light)
+    light *= np.float32(-1 / np.log(10))
+    return np.asarray(light)
 
 
 def estimate_white(image: NDArray[np.floating[Any]], white: float) -> NDArray[np.float32]:

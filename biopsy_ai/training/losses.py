@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
-from biopsy_ai.segmentation.network import Logits
+from biopsy_ai.segmentation.network import FiberNet, Logits
 from biopsy_ai.training.dataset import Sample
 from biopsy_ai.training.settings import TrainConfig
 from biopsy_ai.training.targets import NOT_CLASS, UNIT_WEIGHT, UNKNOWN_CLASS
 
 CLASS_WEIGHTS = (1.0, 0.5, 2.0, 1.0, 1.5, 2.0, 1.5)
-"""What a pixel of each tissue class counts: thin endomysium and rare classes more. [default]"""
+"""What a pixel of each tissue class counts: thin endomysium and rare classes more. Prediction takes
+the weights off again, see `unweigh_classes`. [default]"""
 
 DICE_SHARE = 0.3
 """What Dice counts beside cross entropy. [default]"""
@@ -106,3 +107,16 @@ def tissue_loss(logits: Tensor, truth: Tensor) -> Tensor:
     there = (size > 0).float()
     dice = ((1 - overlap) * there).sum() / there.sum().clamp(min=1)
     return entropy + DICE_SHARE * dice
+
+
+def unweigh_classes(network: FiberNet) -> None:
+    """Take `CLASS_WEIGHTS` off what a trained network draws, in place.
+
+    Weights make a class more likely than it is, by their ratio: areas of thin endomysium came out
+    too large. Taking their logarithm off the logits gives each class the share that it has.
+    """
+    if network.tissue_head is None:
+        return
+    bias = network.tissue_head.get_parameter(f"{len(network.tissue_head) - 1}.bias")
+    with torch.no_grad():
+        bias.sub_(torch.tensor(CLASS_WEIGHTS).log().to(bias))

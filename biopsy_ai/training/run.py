@@ -30,6 +30,7 @@ from biopsy_ai.training.bank import render_bank, render_training_section
 from biopsy_ai.training.card import model_card
 from biopsy_ai.training.dataset import SectionCrops, normalized_section
 from biopsy_ai.training.fingerprint import bank_fingerprint, outline_record, run_fingerprint
+from biopsy_ai.training.losses import unweigh_classes
 from biopsy_ai.training.nucleus_tuning import tune_nuclei
 from biopsy_ai.training.real import TrainingImage, load_training_image, read_training_list
 from biopsy_ai.training.settings import SECTIONS, TUNING_SECTIONS, TrainConfig
@@ -157,7 +158,8 @@ def train_model(
         start=first.unfolded().state_dict() if first else None,
         device=chosen.name,
         progress=progress,
-    )
+    ).cpu()
+    unweigh_classes(network)
     spec = {
         "name": name,
         "version": version,
@@ -172,7 +174,7 @@ def train_model(
         "start": _ancestor(first) if first else None,
     }
     # Before the tuning: what stands in the folder fits together, whenever the run is stopped.
-    save_model(out, network.cpu(), spec, card=_card(Path(out), spec))
+    save_model(out, network, spec, card=_card(Path(out), spec))
     tune_model(out, development, sections=tuning_sections, device=device, progress=progress)
     return Path(out)
 

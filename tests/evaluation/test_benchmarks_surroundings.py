@@ -37,7 +37,9 @@ def section() -> SyntheticSection:
 def perfect_reading(load: Callable[[str], Any], section: SyntheticSection) -> Any:
     """What an analyzer without a fault would give."""
     true = load("judged").true_percents(section)
-    fibers = section.fibers[["label"]].assign(excluded="", touches_border=False, oblique=0.0)
+    fibers = section.fibers[["label"]].assign(
+        excluded="", touches_border=False, oblique=0.0, edge=0.0
+    )
     where = Path("section.tif")
     return load("readings").Reading(
         LabelField(where, section.labels, HALF),

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 
 from biopsy_ai.measure.condition import (
-    AT_EDGE,
     CONDITIONS,
     FLAGS,
     IN_ARTEFACT,
@@ -60,7 +59,7 @@ def test_healthy_fibers_are_normal(tables):
     assert (flags[list(FLAGS)] < 0.5).all().all()
     assert (flags["condition"] == "normal").all()
     assert (flags["condition_reason"] == "").all()
-    assert (exclusion_reasons(flags, tables[0]["touches_border"]) == "").all()
+    assert (exclusion_reasons(flags) == "").all()
 
 
 @pytest.mark.parametrize(
@@ -87,9 +86,7 @@ def test_each_condition_is_flagged_with_its_reason(
     assert flags.loc[7, condition] > 0.5
     assert flags.loc[7, "condition_reason"].startswith(f"{condition}: ")
     assert (flags.drop(index=7)["condition"] == "normal").all()
-    assert exclusion_reasons(flags, fibers["touches_border"])[7] == "", (
-        "a sick fiber stays in the statistics"
-    )
+    assert exclusion_reasons(flags)[7] == "", "a sick fiber stays in the statistics"
 
 
 def test_one_sign_alone_is_not_enough(tables):
@@ -139,7 +136,7 @@ def test_holes_in_many_fibers_are_ice_crystals(tables):
     assert not (flags["vacuolated"] >= 0.5).any()
     assert (flags.loc[:29, "artefact"] >= 0.5).all()
     assert "ice-crystal" in flags.loc[0, "condition_reason"]
-    assert exclusion_reasons(flags, fibers["touches_border"])[0] == IN_ARTEFACT
+    assert exclusion_reasons(flags)[0] == IN_ARTEFACT
 
 
 def test_small_holes_in_some_fibers_are_ice_crystals_too(tables):
@@ -181,20 +178,21 @@ def test_dust_and_what_hides_a_part_of_a_fiber_are_artefacts(tables):
     assert flags.loc[1, "condition_reason"] == "artefact: an artefact along 25 % of it"
 
 
-def test_artefacts_and_edges_are_reasons_of_exclusion(tables):
+def test_artefacts_are_reasons_of_exclusion_and_edges_are_not(tables):
     fibers, interior, counts = tables
     interior.loc[0, "artefact_share"] = 0.3
     interior.loc[1, "glass_share"] = 0.4
     fibers.loc[2, "touches_border"] = True
     fibers.loc[3, "touches_tissue_edge"] = True
     flags = flag_conditions(fibers, interior, counts)
-    assert exclusion_reasons(flags, fibers["touches_border"])[:5].tolist() == [
+    assert exclusion_reasons(flags)[:5].tolist() == [
         IN_ARTEFACT,
-        AT_EDGE,
         "",
-        AT_EDGE,
         "",
-    ], "the settings decide about fibers that the image border cuts"
+        "",
+        "",
+    ], "fibers at the edge stay in"
+    assert flags.loc[[1, 3], "edge"].min() >= 0.5
     assert "30 % of it in an artefact" in flags.loc[0, "condition_reason"]
     assert flags.loc[2, "edge"] == 1
 
@@ -221,9 +219,7 @@ def test_oblique_fibers_follow_their_fascicle(tables):
     flags = flag_conditions(fibers, interior, counts, fascicle)
     assert (flags.loc[one, "oblique"] >= 0.5).all()
     assert not (flags.loc[~one, "oblique"] >= 0.5).any()
-    assert (exclusion_reasons(flags, fibers["touches_border"]) == "").all(), (
-        "min Feret is still good"
-    )
+    assert (exclusion_reasons(flags) == "").all(), "min Feret is still good"
 
 
 def test_fibers_of_small_fascicles_follow_the_section(tables):

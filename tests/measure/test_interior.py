@@ -42,6 +42,16 @@ def test_dyes_are_medians_inside_of_the_rim_and_outside_of_nuclei(fibers, dyes):
     table = measure_interior(
         fibers, MPP, image=image, white=dyes.white, separation=dyes, nuclei=nuclei
     ).set_index("label")
+    sparse = measure_interior(
+        fibers,
+        MPP,
+        image=image[::2, ::2],
+        image_step=2,
+        white=dyes.white,
+        separation=dyes,
+        nuclei=nuclei,
+    )
+    pd.testing.assert_frame_equal(sparse.set_index("label"), table)
     assert table["eosin"].to_numpy() == pytest.approx([0.3, 0.5, 0.2], abs=0.01)
     assert table["hematoxylin"].to_numpy() == pytest.approx([0.02, 0.02, 0.25], abs=0.01)
     assert table["unevenness"].to_numpy() == pytest.approx(0, abs=0.01)

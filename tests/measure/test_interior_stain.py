@@ -25,8 +25,14 @@ def picture(density: np.ndarray) -> np.ndarray:
 
 def measure(image: np.ndarray, labels: np.ndarray, wanted: list[int], **options) -> np.ndarray:
     values = {"origin": (0, 0), "nuclei": None, "separation": None, "mpp": (0.5, 0.5), **options}
+    steps = interior_stain.sample_steps(values["mpp"])
     return measure_stain(
-        image, labels, wanted=np.array(wanted), white=WHITE, limits=DEFAULTS, **values
+        image[:: steps[0], :: steps[1]],
+        labels,
+        wanted=np.array(wanted),
+        white=WHITE,
+        limits=DEFAULTS,
+        **values,
     )
 
 

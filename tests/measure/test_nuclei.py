@@ -69,7 +69,7 @@ def test_nucleus_belongs_where_most_of_it_lies():
     assert measure_nuclei(nuclei, fibers, MPP)["fiber"].tolist() == [1, 2, 0]
 
 
-def test_hematoxylin_and_tissue_class(drawn):
+def test_hematoxylin_and_tissue_class(drawn, monkeypatch):
     nuclei, fibers = drawn
     hematoxylin, eosin = stain_vector("hematoxylin"), stain_vector("eosin")
     density = np.where((nuclei > 0)[..., None], 0.8 * hematoxylin, 0.3 * eosin)
@@ -80,6 +80,9 @@ def test_hematoxylin_and_tissue_class(drawn):
     tissue = np.where(fibers > 0, 1, 2).astype(np.uint8)
     table = measure_nuclei(nuclei, fibers, MPP, image=image, separation=dyes, tissue=tissue)
     assert table["hematoxylin"].to_numpy() == pytest.approx(0.8, abs=0.01)
+    monkeypatch.setattr("biopsy_ai.measure.nuclei._BAND_PX", 7)
+    bands = measure_nuclei(nuclei, fibers, MPP, image=image, separation=dyes, tissue=tissue)
+    pd.testing.assert_frame_equal(bands, table)
     assert table["tissue_class"].tolist() == [1, 1, 1, 2, 2]
 
 
