@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.labels import CHUNK_PX, LabelArray, allocate_labels, scan_windows, view_on_grid
+from biopsy_ai.labels import (
+    CHUNK_PX,
+    LabelArray,
+    WritableLabelArray,
+    allocate_labels,
+    scan_windows,
+    view_on_grid,
+)
 from biopsy_ai.segmentation.drawing import COARSE, FiberMaps
 from biopsy_ai.segmentation.windows import CORE_PX, Window
 from biopsy_ai.tissue_classes import ARTEFACT, FIBER
@@ -26,7 +33,7 @@ class TissueMap:
         Pixel size (y, x), µm. Its first pixel begins where that of the fibers begins.
     """
 
-    classes: LabelArray
+    classes: WritableLabelArray
     mpp: tuple[float, float]
 
 
