@@ -180,7 +180,8 @@ def test_wheel_does_the_main_job(installed: Environment, repository: Path, tmp_p
     assert slide.name in printed
     folder = out / slide.stem
     files = {path.name for path in folder.iterdir()}
-    assert files == set(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["files"])
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert files == {*summary["files"], "summary.json"}
     expected = {"fibers.csv", "fibers.tif", "fibers.geojson", "RoiSet.zip", "overlay.png"}
     assert files >= expected | {"summary.json", "tissue.tif", "overlay_tissue.png"}
     with open(folder / "fibers.csv", encoding="utf-8", newline="") as file:
