@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import ModelError
-from biopsy_ai.segmentation.nuclei import NucleusThresholds
-from biopsy_ai.segmentation.thresholds import THRESHOLD_SETS, InstanceThresholds
+from biopsy_ai.segmentation.thresholds import (
+    THRESHOLD_SETS,
+    InstanceThresholds,
+    NucleusThresholds,
+)
 
 if TYPE_CHECKING:
     import torch

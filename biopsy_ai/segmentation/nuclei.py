@@ -6,17 +6,17 @@ times as many nuclei as fibers, and each is small.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
-from biopsy_ai.errors import ModelError
 from biopsy_ai.labels import CHUNK_PX, LabelArray, allocate_labels
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.seeds import find_seeds, grow
+from biopsy_ai.segmentation.thresholds import NucleusThresholds
 from biopsy_ai.segmentation.windows import Window
 
 HALO_PX = 64
@@ -33,65 +33,6 @@ SMOOTH_PX = 0.8
 
 DOUBLE_SHARE = 0.5
 """A nucleus of which more than this share is taken already is the double of another."""
-
-
-@dataclass(frozen=True)
-class NucleusThresholds:
-    """How the maps of the network are turned into nuclei; maps run from 0 to 1.
-
-    All are defaults until they are tuned for a model (``nucleus_thresholds`` in ``model.yaml``).
-
-    Attributes
-    ----------
-    foreground
-        A pixel above it is nucleus.
-    seed_height
-        How far the distance map must rise above the saddle on both sides for two parts that hang
-        together to count as two nuclei.
-    min_peak
-        Objects whose distance map stays below it are no nuclei.
-    min_foreground
-        Objects with a lower mean foreground probability are no nuclei.
-    min_area_um2
-        Smaller objects are no nuclei, µm².
-    """
-
-    foreground: float = 0.5
-    seed_height: float = 0.05
-    min_peak: float = 0.2
-    min_foreground: float = 0.6
-    min_area_um2: float = 3.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            upper = 1e4 if field.name == "min_area_um2" else 1.0
-            if not (isinstance(value, int | float) and 0 <= value <= upper):
-                raise ModelError(
-                    f"nucleus threshold {field.name}={value!r} must be between 0 and {upper:g}"
-                )
-
-    @classmethod
-    def from_mapping(cls, values: dict[str, object]) -> NucleusThresholds:
-        """Read thresholds from the mapping that stands in ``model.yaml``.
-
-        Raises
-        ------
-        ModelError
-            When a name is not known or a value is out of range.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ModelError(
-                f"unknown nucleus threshold {', '.join(unknown)}; known are "
-                f"{', '.join(sorted(known))}"
-            )
-        return cls(**values)  # type: ignore[arg-type]
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the thresholds as plain numbers, for YAML and provenance."""
-        return {name: float(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,10 @@ from biopsy_ai.segmentation.nuclei import (
     Nuclei,
     NucleusPixels,
     NucleusSheet,
-    NucleusThresholds,
     owned_nuclei,
 )
 from biopsy_ai.segmentation.seeds import grow
+from biopsy_ai.segmentation.thresholds import NucleusThresholds
 from biopsy_ai.segmentation.windows import Window, cut_windows
 
 if TYPE_CHECKING:

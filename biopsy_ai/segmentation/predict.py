@@ -21,13 +21,12 @@ from biopsy_ai.segmentation.drawing import COARSE, PLANES, FiberMaps
 from biopsy_ai.segmentation.nuclei import (
     NucleusPixels,
     NucleusSheet,
-    NucleusThresholds,
     window_nuclei,
 )
 from biopsy_ai.segmentation.placement import FiberSheet
 from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.segmentation.scratch import MapStore
-from biopsy_ai.segmentation.thresholds import InstanceThresholds, threshold_set
+from biopsy_ai.segmentation.thresholds import InstanceThresholds, NucleusThresholds, threshold_set
 from biopsy_ai.segmentation.tiles import Tile, cut_tiles
 from biopsy_ai.segmentation.tissue_edge import TissueEdge
 from biopsy_ai.segmentation.tissue_map import TissueMap, TissueSheet, window_tissue

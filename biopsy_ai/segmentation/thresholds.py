@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import ClassVar, Self
 
 from biopsy_ai.errors import ModelError
 
@@ -32,7 +33,45 @@ def threshold_set(stain: str, *, fluorescent: bool) -> str:
 
 
 @dataclass(frozen=True)
-class InstanceThresholds:
+class Thresholds:
+    """Numbers by name that are tuned for, and stored with, a model."""
+
+    KIND: ClassVar[str] = "threshold"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            upper = math.inf if field.name == "min_area_um2" else 1.0
+            if not (isinstance(value, int | float) and 0 <= value <= upper):
+                raise ModelError(
+                    f"{self.KIND} {field.name}={value!r} must be a number"
+                    + (" of 0 or more" if upper == math.inf else " between 0 and 1")
+                )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object]) -> Self:
+        """Read thresholds from the mapping that stands in ``model.yaml``.
+
+        Raises
+        ------
+        ModelError
+            When a name is not known or a value is out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ModelError(
+                f"unknown {cls.KIND} {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the thresholds as plain numbers, for YAML and provenance."""
+        return {name: float(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class InstanceThresholds(Thresholds):
     """How the maps of the network are turned into fibers.
 
     All are defaults until `tune_thresholds` sets them for a model. Maps run from 0 to 1.
@@ -76,33 +115,32 @@ class InstanceThresholds:
     min_area_um2: float = 25.0
     min_fiber_share: float = 0.0
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            upper = math.inf if field.name == "min_area_um2" else 1.0
-            if not (isinstance(value, int | float) and 0 <= value <= upper):
-                raise ModelError(
-                    f"threshold {field.name}={value!r} must be a number"
-                    + (" of 0 or more" if upper == math.inf else " between 0 and 1")
-                )
 
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, object]) -> InstanceThresholds:
-        """Read thresholds from the mapping that stands in ``model.yaml``.
+@dataclass(frozen=True)
+class NucleusThresholds(Thresholds):
+    """How the maps of the network are turned into nuclei; maps run from 0 to 1.
 
-        Raises
-        ------
-        ModelError
-            When a name is not known or a value is out of range.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ModelError(
-                f"unknown threshold {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-            )
-        return cls(**values)  # type: ignore[arg-type]
+    All are defaults until they are tuned for a model (``nucleus_thresholds`` in ``model.yaml``).
 
-    def as_dict(self) -> dict[str, float]:
-        """Return the thresholds as plain numbers, for YAML and provenance."""
-        return {name: float(value) for name, value in asdict(self).items()}
+    Attributes
+    ----------
+    foreground
+        A pixel above it is nucleus.
+    seed_height
+        How far the distance map must rise above the saddle on both sides for two parts that hang
+        together to count as two nuclei.
+    min_peak
+        Objects whose distance map stays below it are no nuclei.
+    min_foreground
+        Objects with a lower mean foreground probability are no nuclei.
+    min_area_um2
+        Smaller objects are no nuclei, µm².
+    """
+
+    KIND: ClassVar[str] = "nucleus threshold"
+
+    foreground: float = 0.5
+    seed_height: float = 0.05
+    min_peak: float = 0.2
+    min_foreground: float = 0.6
+    min_area_um2: float = 3.0

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.segmentation.drawing import FiberMaps
-from biopsy_ai.segmentation.nuclei import NucleusThresholds, label_nuclei
+from biopsy_ai.segmentation.nuclei import label_nuclei
+from biopsy_ai.segmentation.thresholds import NucleusThresholds
 
 IOU = 0.5
 """Nuclei that overlap by this much are the same. [default]"""

@@ -14,8 +14,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
-from biopsy_ai.segmentation.nuclei import NucleusThresholds
-from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.thresholds import InstanceThresholds, NucleusThresholds
 from biopsy_ai.segmentation.tiles import Margins
 
 Maps = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]

@@ -14,10 +14,10 @@ from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.nuclei import (
     Nuclei,
     NucleusSheet,
-    NucleusThresholds,
     label_nuclei,
     window_nuclei,
 )
+from biopsy_ai.segmentation.thresholds import NucleusThresholds
 from biopsy_ai.segmentation.windows import cut_windows
 
 PLAIN = NucleusThresholds(min_area_um2=0.0, min_foreground=0.0)
