@@ -155,8 +155,9 @@ def _analyze(
     warnings += _texts(segmentation.provenance.get("warnings"))
     if len(segmentation.ids) == 0:
         raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
-    if segmentation.tissue is not None:
-        call_fibers(segmentation.tissue, segmentation.labels, segmentation.mpp)
+    with watch.stage("segment"):
+        if segmentation.tissue is not None:
+            call_fibers(segmentation.tissue, segmentation.labels, segmentation.mpp)
     with watch.stage("nuclei"):
         segmentation, no_nuclei = _choose_nuclei(slide, segmentation, stain, tissue, progress)
 
