@@ -347,30 +347,36 @@ def _full_share(tiles: pd.DataFrame, dtype: np.dtype[Any]) -> pd.Series:
 
 def _reasons(tiles: pd.DataFrame) -> NDArray[np.str_]:
     limits = {name: float(entry["value"]) for name, entry in quality_limits().items()}
+    # A group of pale fibers is no fault of the stain: only wide pale areas are.
+    strength = _among_neighbors(tiles, "stain_strength", 3)
     typical = tiles["stain_strength"].median()
     by_tile = tiles["artefact_from"] == BY_DENSITY
     rules = {
-        BLURRED: pd.Series(_among_neighbors(tiles)) > limits["edge_width_above_um"],
-        PALE: tiles["stain_strength"] < limits["stain_strength_below"] * typical,
+        BLURRED: _among_neighbors(tiles, "edge_width_um", 1) > limits["edge_width_above_um"],
+        PALE: strength < limits["stain_strength_below"] * typical,
         SATURATED: tiles["saturated_share"] > limits["saturated_share_above"],
         FOLDED: by_tile & (tiles["artefact_share"] > limits["fold_share_above"]),
         TORN: by_tile & (tiles["tear_share"] > limits["tear_share_above"]),
     }
-    return np.select([rule.to_numpy() for rule in rules.values()], list(rules), default="")
+    return np.select([np.asarray(rule) for rule in rules.values()], list(rules), default="")
 
 
-def _among_neighbors(tiles: pd.DataFrame) -> NDArray[np.float64]:
-    """Edge width of each tile, averaged with the tiles around it; a tile alone is uncertain."""
+def _among_neighbors(tiles: pd.DataFrame, column: str, reach: int) -> NDArray[np.float64]:
+    """Average of a column over the tiles around each one, up to `reach` away; near ones count more.
+
+    A tile alone is uncertain.
+    """
     rows, columns = (
         np.unique(tiles[name].to_numpy(), return_inverse=True)[1] + 1 for name in ("y_um", "x_um")
     )
     if not len(tiles):
         return np.zeros(0)
-    values = tiles["edge_width_um"].to_numpy()
-    known = np.isfinite(values)  # what has no edges of its own takes those around
-    sums = np.zeros((2, rows.max() + 2, columns.max() + 2))
+    rows, columns = rows + reach - 1, columns + reach - 1
+    values = tiles[column].to_numpy()
+    known = np.isfinite(values)  # what has no value of its own takes those around
+    sums = np.zeros((2, rows.max() + reach + 1, columns.max() + reach + 1))
     sums[:, rows, columns] = np.where(known, values, 0.0), known
-    for axis in (1, 2):
+    for axis in (1, 2) * reach:
         sums = sums + np.roll(sums, 1, axis) + np.roll(sums, -1, axis)
     total, count = sums[:, rows, columns]
     return np.divide(total, count, out=np.full(len(tiles), np.nan), where=count > 0)

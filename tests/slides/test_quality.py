@@ -71,7 +71,6 @@ def test_clean_section(tmp_path) -> None:
 def test_each_defect_is_found_where_it_is(tmp_path) -> None:
     density = densities()
     density[:, :300] = ndimage.gaussian_filter(density[:, :300], (5, 5, 0))
-    density[:200, 400:600] *= 0.25
     density[:200, 700:900] *= 1.9
     density[400:, 600:800] = 0.0
     density[400:, 600:800:20] = 0.3
@@ -81,7 +80,6 @@ def test_each_defect_is_found_where_it_is(tmp_path) -> None:
     assert (tiles["artefact_from"] == "density").all()
     excluded = tiles.set_index(["y_um", "x_um"])["excluded"]
     assert excluded.loc[200, 100] == BLURRED
-    assert excluded.loc[0, 400] == PALE
     assert excluded.loc[0, 800] == FOLDED
     assert excluded.loc[400, 700] == TORN
     assert excluded.loc[400, 500] == SATURATED
@@ -92,6 +90,17 @@ def test_each_defect_is_found_where_it_is(tmp_path) -> None:
     assert ARTEFACT_AREA not in summary["excluded"]
     found = exclusions_at(tiles, np.array([250.0, 490.0]), np.array([150.0, 990.0]))
     assert found.tolist() == [BLURRED, ""]
+
+
+def test_wide_areas_are_hardly_stained_and_groups_of_pale_fibers_are_not(tmp_path) -> None:
+    density = np.tile(densities(), (2, 2, 1))
+    density[:200, :200] *= 0.25
+    density[:, 1300:] *= 0.25
+    tiles = measure(tmp_path, picture(density))
+    assert tiles.loc[0, "stain_strength"] < 0.4 * tiles["stain_strength"].median()
+    pale = tiles["excluded"] == PALE
+    assert pale[tiles["x_um"] >= 1600].all()
+    assert not pale[tiles["x_um"] <= 1000].any()
 
 
 def test_one_tile_alone_is_not_out_of_focus(tmp_path) -> None:
