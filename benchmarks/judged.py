@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from readings import Reader, Reading
-from synthetic import CONFIG_STAINS
+from synthetic import CONFIG_STAINS, write_picture
 
 from biopsy_ai.evaluation import (
     ClassConfusion,
@@ -73,14 +72,7 @@ class Judged:
 def read_section(section: SyntheticSection, folder: Path, reader: Reader) -> Reading:
     """Write a section as a TIFF and have it read."""
     path, stain = folder / "section.tif", section.params.stain
-    tifffile.imwrite(
-        path,
-        section.image,
-        photometric="rgb" if section.image.ndim == 3 else "minisblack",
-        compression="zlib",
-        resolution=(1e4 / section.mpp, 1e4 / section.mpp),
-        resolutionunit="CENTIMETER",
-    )
+    write_picture(path, section)
     channels = {"border": 0} if stain == "if" else {}
     return reader(path, section.mpp, CONFIG_STAINS.get(stain, stain), channels)
 

@@ -55,6 +55,18 @@ class Case:
     """True small angular fibers: ``found`` and, of `SHAPES`, ``<name>_true`` and ``_found``."""
 
 
+def write_picture(path: Path, section: SyntheticSection) -> None:
+    """Write the picture of a section as TIFF with its pixel size."""
+    tifffile.imwrite(
+        path,
+        section.image,
+        photometric="rgb" if section.image.ndim == 3 else "minisblack",
+        compression="zlib",
+        resolution=(1e4 / section.mpp, 1e4 / section.mpp),
+        resolutionunit="CENTIMETER",
+    )
+
+
 def draw_section(
     name: str, stain: str, seed: int, size_um: float, severity: float
 ) -> SyntheticSection:
@@ -86,14 +98,7 @@ def cases(
                 section = draw_section(name, stain, seed + drawn, size_um, severity)
                 drawn += 1
                 path = Path(folder) / "section.tif"
-                tifffile.imwrite(
-                    path,
-                    section.image,
-                    photometric="rgb" if section.image.ndim == 3 else "minisblack",
-                    compression="zlib",
-                    resolution=(1e4 / section.mpp, 1e4 / section.mpp),
-                    resolutionunit="CENTIMETER",
-                )
+                write_picture(path, section)
                 channels = {"border": 0} if stain == "if" else {}
                 found = method(path, section.mpp, CONFIG_STAINS.get(stain, stain), channels)
                 yield _judge(name, stain, section, found)

@@ -20,7 +20,7 @@ BY_STAIN = ("necrotic", "regenerating", "hypercontracted", "vacuolated")
 """What the stain of the fiber tells, which is not that of the fiber alone in a fold."""
 
 IN_ARTEFACT = "in an artefact"
-"""Reason of exclusion of a fiber in a fold, a tear, or full of ice-crystal holes."""
+"""Reason of exclusion of a fiber in a fold, under ink or dust, or full of ice-crystal holes."""
 
 OXIDATIVE = ("nadh", "sdh", "cox", "nadh_sdh")
 """Stains of mitochondria, whose coarse texture and pale cores cannot be told from holes."""

@@ -233,14 +233,18 @@ def tune_model(
     network = MapNetwork(model, choose_device(device))
     spec = {k: v for k, v in model.spec.items() if k != "weights_sha256"}
     scores = {}
+    maps = _field_maps(network, fields, progress)
     for name in THRESHOLD_SETS:
-        chosen = [f for f in fields if f.kind == name]
-        chosen = [f for f in chosen if f.ignore is None or not f.ignore.all()]
+        numbers = [
+            k
+            for k, f in enumerate(fields)
+            if f.kind == name and (f.ignore is None or not f.ignore.all())
+        ]
+        chosen = [fields[k] for k in numbers]
         if not any(f.labels.any() for f in chosen):
             continue
-        maps = _field_maps(network, chosen, progress)
         spec[name], scores[name] = tune_thresholds(
-            maps,
+            [maps[k] for k in numbers],
             [f.labels for f in chosen],
             ignores=[f.ignore for f in chosen],
             weights=_weights(chosen),
@@ -256,13 +260,10 @@ def tune_model(
         }
         for name, score in scores.items()
     }
-    known = [f for f in fields if f.nuclei is not None]
+    known = [(m, f.nuclei) for m, f in zip(maps, fields, strict=True) if f.nuclei is not None]
     if model.draws_nuclei and known:
-        thresholds, f1 = tune_nuclei(
-            _field_maps(network, known, progress),
-            [f.nuclei for f in known if f.nuclei is not None],
-            workers=workers,
-        )
+        seen, nuclei = zip(*known, strict=True)
+        thresholds, f1 = tune_nuclei(seen, nuclei, workers=workers)
         spec["nucleus_thresholds"] = thresholds
         tuning["nucleus_thresholds"] = {"f1_50": round(f1, 4)}
     spec["tuning"] = tuning
