@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from biopsy_ai.patterns import Fascicles
+    from biopsy_ai.section_patterns import SectionPatterns
     from biopsy_ai.segmentation import Segmentation
     from biopsy_ai.slides import Slide
 
@@ -43,6 +44,8 @@ class Analysis:
         The fascicles; ``None`` where the tissue is not known.
     quality
         One row per tile of the slide; ``None`` where there is no slide or no tissue on it.
+    patterns
+        Which fibers lie side by side, and how types and small fibers lie among them.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Analysis:
     nuclei: pd.DataFrame | None = None
     fascicles: Fascicles | None = None
     quality: pd.DataFrame | None = None
+    patterns: SectionPatterns | None = None
     _opened_here: bool = field(default=False, repr=False)
 
     def __enter__(self) -> Self:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from biopsy_ai.checksum import file_sha256
+from biopsy_ai.cohort_table import (
+    COHORT_FILE,
+    REGISTRATION_FILE,
+    Outcome,
+    read_cohort,
+    write_cohort,
+)
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import (
     BiopsyError,
@@ -20,11 +27,13 @@ from biopsy_ai.errors import (
     OutlineReadError,
     OutputError,
     SlideReadError,
+    TypesReadError,
 )
-from biopsy_ai.formats import output_folder, write_csv
+from biopsy_ai.finding import model_in_use
+from biopsy_ai.formats import output_folder
 from biopsy_ai.formats.tables import printable
 from biopsy_ai.opening import open_hashed, outlines_name
-from biopsy_ai.pipeline import analyze, model_in_use
+from biopsy_ai.pipeline import analyze
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import identity
 from biopsy_ai.report.save import SUMMARY_FILE, is_complete
@@ -37,40 +46,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Status = Literal["ok", "failed", "skipped"]
-
-COHORT_FILE = "cohort.csv"
-
 SLIDES_STAGE = "slides"
 """Stage under which `analyze_many` tells how many slides are done."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one slide.
-
-    Attributes
-    ----------
-    source
-        The slide, or the file with outlines where there is no slide.
-    status
-        ``"ok"``, ``"failed"``, or ``"skipped"`` where the same result was already there.
-    folder
-        Folder with the results; ``None`` if the slide failed.
-    summary
-        Content of the slide's summary.json; empty if the slide failed.
-    reason
-        Why the slide failed or was skipped.
-    seconds
-        Time spent on the slide, with writing the results.
-    """
-
-    source: Path
-    status: Status
-    folder: Path | None
-    summary: dict[str, Any]
-    reason: str = ""
-    seconds: float = 0.0
 
 
 def analyze_folder(
@@ -97,6 +74,9 @@ def analyze_many(
     config: AnalysisConfig | None = None,
     *,
     fibers: str | Path | None = None,
+    types: str | Path | None = None,
+    configs: Sequence[AnalysisConfig] | None = None,
+    notes: Sequence[Mapping[str, str]] | None = None,
     model: Model | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -118,6 +98,13 @@ def analyze_many(
         Settings for all slides.
     fibers
         Outlines to measure instead of segmenting; only with at most one slide.
+    types
+        Table of fiber types to take instead of reading them off the stain; only with one section.
+    configs
+        Settings of each slide, in place of `config` but for the model. What contradicts a slide
+        then fails that slide alone.
+    notes
+        What is known of each slide, to stand in cohort.csv.
     model
         A loaded model; loaded by ``config.model`` if ``None``.
     overwrite
@@ -134,7 +121,7 @@ def analyze_many(
     Raises
     ------
     ConfigError
-        If there is nothing to analyze, or one file of outlines for several slides.
+        If there is nothing to analyze, or one file of outlines or types for several slides.
     ModelError
         If the model cannot be loaded.
     OutputError
@@ -143,8 +130,12 @@ def analyze_many(
     config = config or AnalysisConfig()
     out = Path(out)
     paths = _distinct(slides)
-    if fibers is not None and len(paths) > 1:
-        raise ConfigError(f"{fibers}: one file of outlines fits one slide, not {len(paths)}")
+    for several in (configs, notes):
+        if several is not None and not len(several) == len(slides) == len(paths):
+            raise ConfigError("settings and notes of each slide need each slide once")
+    for file, what in ((fibers, "outlines"), (types, "fiber types")):
+        if file is not None and len(paths) > 1:
+            raise ConfigError(f"{file}: one file of {what} fits one slide, not {len(paths)}")
     if fibers is None and not paths:
         raise ConfigError("nothing to analyze: give slides or a file with fiber outlines")
     output_folder(out)
@@ -153,14 +144,16 @@ def analyze_many(
 
         model = load_model(config.model)
 
-    run = _Run(out, config, None if fibers is None else Path(fibers), model, overwrite, progress)
+    given = _Given(*(None if file is None else Path(file) for file in (fibers, types)))
+    run = _Run(out, config, given, model, overwrite, progress)
     sources: Sequence[Path | None] = paths or [None]
     outcomes: list[Outcome] = []
-    earlier = _read_cohort(out / COHORT_FILE)
+    earlier = read_cohort(out / COHORT_FILE)
     for number, source in enumerate(sources):
         if progress is not None:
             progress(SLIDES_STAGE, number, len(sources))
-        outcomes.append(run.one(source))
+        outcome = run.one(source, None if configs is None else configs[number])
+        outcomes.append(outcome if notes is None else replace(outcome, notes=notes[number]))
         written = _try_write_cohort(outcomes, out / COHORT_FILE, earlier)
         if on_outcome is not None:
             on_outcome(outcomes[-1])
@@ -172,31 +165,6 @@ def analyze_many(
                 f"{error} Then repeat the command: finished slides are not analyzed again."
             ) from error
     return outcomes
-
-
-def write_cohort(
-    outcomes: Iterable[Outcome], path: str | Path, *, earlier: pd.DataFrame | None = None
-) -> None:
-    """Write one row per slide as CSV.
-
-    Parameters
-    ----------
-    outcomes
-        The slides of this run.
-    path
-        The file to write.
-    earlier
-        Rows of earlier runs into the same folder; those of other slides are kept.
-    """
-    import pandas as pd
-
-    table = pd.DataFrame([_row(outcome) for outcome in outcomes])
-    if earlier is not None and {"slide", "folder"} <= set(earlier.columns):
-        folders = set(table["folder"]) - {""}
-        other = ~earlier["slide"].isin(table["slide"]) & ~earlier["folder"].isin(folders)
-        if other.any():
-            table = pd.concat([earlier[other], table], ignore_index=True)
-    write_csv(path, table)
 
 
 def _try_write_cohort(
@@ -211,6 +179,14 @@ def _try_write_cohort(
     return True
 
 
+@dataclass(frozen=True)
+class _Given:
+    """Files that the user gives along with a slide."""
+
+    fibers: Path | None
+    types: Path | None
+
+
 class _Run:
     """One run over slides: its settings and the result folders given out so far."""
 
@@ -218,29 +194,31 @@ class _Run:
         self,
         out: Path,
         config: AnalysisConfig,
-        fibers: Path | None,
+        given: _Given,
         model: Model | None,
         overwrite: bool,
         progress: Progress | None,
     ) -> None:
         self.out = out
         self.config = config
-        self.fibers = fibers
+        self.given = given
         self.model = model
         self.overwrite = overwrite
         self.progress = progress
         self.given_out: set[str] = set()
 
-    def one(self, path: Path | None) -> Outcome:
+    def one(self, path: Path | None, config: AnalysisConfig | None = None) -> Outcome:
         """Analyze one slide, or the outlines alone if `path` is ``None``."""
         start = time.perf_counter()
-        source = path or self.fibers
+        source = path or self.given.fibers
         assert source is not None
         try:
-            outcome = self._analyze(source, path)
-        except (Cancelled, ConfigError):
+            outcome = self._analyze(source, path, config or self.config)
+        except Cancelled:
             raise
         except BiopsyError as error:
+            if isinstance(error, ConfigError) and config is None:
+                raise
             log.debug("%s failed", source, exc_info=True)
             outcome = Outcome(source, "failed", None, {}, printable(str(error)))
         except Exception as error:
@@ -250,13 +228,13 @@ class _Run:
         seconds = time.perf_counter() - start
         return Outcome(**{**vars(outcome), "seconds": seconds})
 
-    def _analyze(self, source: Path, path: Path | None) -> Outcome:
+    def _analyze(self, source: Path, path: Path | None, config: AnalysisConfig) -> Outcome:
         with ExitStack() as stack:
             slide: Slide | None = None
             if path is not None:
                 _refuse_folder(path)
-                slide = stack.enter_context(open_hashed(path, self.config, self.progress))
-            decisive = self._identity(slide)
+                slide = stack.enter_context(open_hashed(path, config, self.progress))
+            decisive = self._identity(slide, config)
             name = outlines_name(source) if slide is None else slide.name
             folder = self._folder(name, source, decisive)
             found = _read_summary(folder)
@@ -264,20 +242,26 @@ class _Run:
                 return Outcome(source, "skipped", folder, found, "same result already there")
             analysis = stack.enter_context(
                 analyze(
-                    slide, self.config, fibers=self.fibers, model=self.model, progress=self.progress
+                    slide,
+                    config,
+                    fibers=self.given.fibers,
+                    types=self.given.types,
+                    model=self.model,
+                    progress=self.progress,
                 )
             )
             analysis.save(folder, progress=self.progress)
             return Outcome(source, "ok", folder, analysis.summary)
 
-    def _identity(self, slide: Slide | None) -> dict[str, Any]:
+    def _identity(self, slide: Slide | None, config: AnalysisConfig) -> dict[str, Any]:
         return identity(
-            self.config,
+            config,
             image_sha256=None if slide is None else slide.sha256(),
-            outlines_sha256=None if self.fibers is None else _hash_outlines(self.fibers),
+            outlines_sha256=_hash_given(self.given.fibers, OutlineReadError),
+            types_sha256=_hash_given(self.given.types, TypesReadError),
             model=None
             if slide is None
-            else model_in_use(self.model, outlined=self.fibers is not None),
+            else model_in_use(self.model, outlined=self.given.fibers is not None),
         )
 
     def _folder(self, name: str, source: Path, decisive: dict[str, Any]) -> Path:
@@ -287,7 +271,7 @@ class _Run:
             folder = self.out / (name if number == 1 else f"{name}_{number}")
             # Windows and macOS take X and x for the same folder.
             key = folder.name.casefold()
-            if key not in self.given_out and _belongs(_read_summary(folder), source, decisive):
+            if key not in self.given_out and _belongs(folder, source, decisive):
                 self.given_out.add(key)
                 return folder
             number += 1
@@ -312,11 +296,11 @@ def _refuse_folder(path: Path) -> None:
         raise SlideReadError(f"{path}: cannot be read ({reason}).") from error
 
 
-def _hash_outlines(path: Path) -> str:
+def _hash_given(path: Path | None, kind: type[BiopsyError]) -> str | None:
     try:
-        return file_sha256(path)
+        return None if path is None else file_sha256(path)
     except OSError as error:
-        raise OutlineReadError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise kind(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:
@@ -337,71 +321,15 @@ def _agrees(summary: dict[str, Any], decisive: dict[str, Any]) -> bool:
     return bool(made_by) and all(made_by.get(key) == value for key, value in decisive.items())
 
 
-def _belongs(summary: dict[str, Any], source: Path, decisive: dict[str, Any]) -> bool:
+def _belongs(folder: Path, source: Path, decisive: dict[str, Any]) -> bool:
     """Whether results come from this slide: it may have been changed, or moved, but not both."""
+    summary = _read_summary(folder)
     if not summary:
-        return True
+        # a block of serial sections may have the name of a slide
+        return not (folder / REGISTRATION_FILE).exists()
     made_by = _provenance(summary)
     file = made_by.get("image_file") or made_by.get("outlines_file")
     if file == printable(str(source.resolve())):
         return True
     keys = ("image_sha256", "outlines_sha256")
     return all(made_by.get(key) == decisive[key] for key in keys)
-
-
-def _read_cohort(path: Path) -> pd.DataFrame | None:
-    import pandas as pd
-
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError):
-        return None
-
-
-def _row(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "slide": printable(str(outcome.source.resolve())),
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "folder": "" if outcome.folder is None else printable(outcome.folder.name),
-        **_statistics(outcome.summary),
-        "seconds": round(outcome.seconds, 2),
-    }
-
-
-def _statistics(summary: dict[str, Any]) -> dict[str, Any]:
-    """Pick what is worth comparing between slides; empty where the slide failed."""
-    fibers = summary.get("fibers") or {}
-    quantities = fibers.get("quantities") or {}
-    factors = fibers.get("atrophy_hypertrophy") or {}
-    image = summary.get("image") or {}
-    row: dict[str, Any] = {
-        "n_fibers": fibers.get("n_fibers"),
-        "n_measured": fibers.get("n_measured"),
-        "fibers_per_mm2": (fibers.get("density") or {}).get("fibers_per_mm2"),
-        "fiber_area_fraction": fibers.get("fiber_area_fraction"),
-    }
-    for name in ("area_um2", "min_feret_um"):
-        for statistic in ("median", "mean", "sd"):
-            row[f"{statistic}_{name}"] = (quantities.get(name) or {}).get(statistic)
-    row["variability_coefficient"] = (fibers.get("variability_coefficient") or {}).get("value")
-    for name in ("atrophy_factor", "hypertrophy_factor"):
-        row[name] = (factors.get(name) or {}).get("value")
-    tissue, nuclei, quality = (summary.get(part) or {} for part in ("tissue", "nuclei", "quality"))
-    for name in ("fiber", "endomysium", "perimysium", "connective", "fat"):
-        row[f"{name}_percent"] = tissue.get(f"{name}_percent")
-    row["mean_endomysial_width_um"] = tissue.get("mean_endomysial_width_um")
-    row["collagen_percent"] = (tissue.get("collagen") or {}).get("collagen_percent")
-    row["internal_fiber_percent"] = nuclei.get("internal_fiber_percent")
-    row["centralization_index"] = (nuclei.get("centralization") or {}).get("index")
-    row["interstitial_nuclei_per_mm2"] = (nuclei.get("interstitial") or {}).get("per_mm2_tissue")
-    for flag, found in (summary.get("condition") or {}).items():
-        row[f"{flag}_fiber_percent"] = found.get("percent")
-    row["n_fascicles"] = (summary.get("fascicles") or {}).get("n")
-    row["stain"] = image.get("stain")
-    row["recognised_stain"] = quality.get("stain")
-    row["excluded_tissue_percent"] = quality.get("excluded_percent")
-    mpp = image.get("mpp") or summary.get("outlines_mpp") or [None, None]
-    row["mpp_y"], row["mpp_x"] = mpp
-    row["warnings"] = " ".join(summary.get("warnings") or [])
-    return row

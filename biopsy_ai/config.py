@@ -78,6 +78,28 @@ class MeasurementConfig(_Section):
         return hash((self.exclude_border_fibers, self.min_shape_diameter_px, limits))
 
 
+class TypingConfig(_Section):
+    """How fibers are typed."""
+
+    thresholds: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        default_factory=dict
+    )
+    """Values that part the types, in place of the fitted mixture: ``od`` for bright field, the
+    name of a type channel (I, IIA, IIX) for fluorescence."""
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.thresholds.items()))
+
+
+class PatternConfig(_Section):
+    """How the patterns of types and small fibers are tested."""
+
+    n_permutations: Annotated[int, Field(ge=99, le=1_000_000)] = 4999
+    """Permutations of each test; p is never below 1 / (n + 1)."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the permutations and resamplings: the same seed gives the same p."""
+
+
 class AnalysisConfig(_Section):
     """Everything that decides the result of an analysis.
 
@@ -94,13 +116,20 @@ class AnalysisConfig(_Section):
         stain by its colors where they are clear.
     channels
         Channel number by name, for immunofluorescence. ``border`` names the channel that shows
-        the fiber border, ``nuclei`` the one that shows the nuclei.
+        the fiber border, ``nuclei`` the one that shows the nuclei, and ``I``, ``IIA`` and ``IIX``
+        those of myosin heavy chains, by which fibers are typed.
     model
         Name of a bundled model, or the path of a model folder.
     device
         Where the network runs. ``auto`` takes cuda, then mps, then cpu.
     sex
         Decides the limits of the atrophy and hypertrophy factors, which are left out without it.
+    muscle
+        Name of the muscle, such as ``vastus lateralis``: decides which share of type I is usual.
+    side
+        ``left`` or ``right``; recorded with the result.
+    age
+        Of the patient, years; children have smaller fibers.
     """
 
     schema_version: Literal[1] = 1
@@ -110,8 +139,13 @@ class AnalysisConfig(_Section):
     model: str = "muscle"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     sex: Literal["male", "female"] | None = None
+    muscle: str | None = None
+    side: Literal["left", "right"] | None = None
+    age: Annotated[float, Field(ge=0, le=130, allow_inf_nan=False)] | None = None
     segmentation: SegmentationConfig = SegmentationConfig()
     measurement: MeasurementConfig = MeasurementConfig()
+    typing: TypingConfig = TypingConfig()
+    patterns: PatternConfig = PatternConfig()
 
     @field_validator("stain")
     @classmethod
@@ -127,6 +161,23 @@ class AnalysisConfig(_Section):
             if number < 0:
                 raise ValueError(f"channel {name}={number}: channels are counted from 0")
         return value
+
+
+def read_channels(text: str) -> dict[str, int]:
+    """Read channel numbers by name, such as ``border=3,nuclei=0``.
+
+    Raises
+    ------
+    ConfigError
+        If the text is something else.
+    """
+    channels: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        if not name or not number.isdecimal():
+            raise ConfigError(f"{part!r} is not a name and a channel number, such as border=3")
+        channels[name] = int(number)
+    return channels
 
 
 def make_config(**values: Any) -> AnalysisConfig:

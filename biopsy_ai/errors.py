@@ -27,12 +27,20 @@ class OutlineReadError(BiopsyError):
     """A file with fiber outlines cannot be read or does not fit the image."""
 
 
+class TypesReadError(BiopsyError):
+    """A table of fiber types cannot be read or does not fit the fibers."""
+
+
 class ModelError(BiopsyError):
     """A model folder is missing, incomplete or damaged."""
 
 
 class ConfigError(BiopsyError):
     """An option has a value that cannot be used."""
+
+
+class RegistrationError(BiopsyError):
+    """Two sections of a block do not fit on each other."""
 
 
 class OutputError(BiopsyError):

@@ -54,6 +54,7 @@ def identity(
     *,
     image_sha256: str | None,
     outlines_sha256: str | None,
+    types_sha256: str | None,
     model: Model | None,
 ) -> dict[str, Any]:
     """Everything that decides the result of an analysis: where all of it agrees, so do results.
@@ -66,6 +67,7 @@ def identity(
         "configuration": config.model_dump(mode="json"),
         "image_sha256": image_sha256,
         "outlines_sha256": outlines_sha256,
+        "types_sha256": types_sha256,
         "weights_sha256": None if model is None else model.weights_sha256,
         # The thresholds stored with a model can change while its weights do not.
         "model_spec_sha256": None if model is None else _text_sha256(model.spec),
@@ -78,6 +80,7 @@ def describe(
     slide: Slide | None,
     *,
     outlines: str | Path | None,
+    types: str | Path | None,
     model: Model | None,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
@@ -89,6 +92,8 @@ def describe(
         What the analysis used; `slide` is ``None`` where only outlines were given.
     outlines
         File with the user's outlines, ``None`` where fibers were segmented.
+    types
+        File with the user's fiber types, ``None`` where they were read off the stain.
     model
         The model, ``None`` where outlines were given.
     seconds
@@ -98,12 +103,14 @@ def describe(
         config,
         image_sha256=None if slide is None else slide.sha256(),
         outlines_sha256=None if outlines is None else file_sha256(outlines),
+        types_sha256=None if types is None else file_sha256(types),
         model=model,
     )
     return {
         **decisive,
         "image_file": None if slide is None else str(slide.path.resolve()),
         "outlines_file": None if outlines is None else str(Path(outlines).resolve()),
+        "types_file": None if types is None else str(Path(types).resolve()),
         "segmentation": dict(segmentation.provenance),
         "python_version": platform.python_version(),
         "numpy_version": _installed("numpy"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 
 from biopsy_ai.labels import find_boxes
+from biopsy_ai.patterns.contacts import Contacts
 from biopsy_ai.patterns.fascicles import Fascicles
 from biopsy_ai.segmentation.nuclei import Nuclei
 from biopsy_ai.segmentation.result import Segmentation
@@ -53,3 +56,49 @@ def fascicles_of(segmentation: Segmentation, *, whole_section: bool = False) -> 
     fibers = pd.DataFrame({"label": segmentation.ids, "fascicle": 1, "layer": layer})
     table = pd.DataFrame({"fascicle": [1, 2], "complete": [True, False]})
     return Fascicles(labels, (2.0, 2.0), table, fibers, whole_section, "", {})
+
+
+TYPES = ("I", "I", "IIA", "IIX", "I/IIA", "I", "undetermined", "")
+"""Of the fibers, in turn."""
+
+
+def with_patterns(fibers: pd.DataFrame) -> pd.DataFrame:
+    """The table of fibers with types, two groups, small fibers and a cluster of them."""
+    n = len(fibers)
+    order = np.arange(n)
+    group = pd.array([i // 10 + 1 if i < 20 else pd.NA for i in range(n)], dtype="Int64")
+    enclosed = pd.array([pd.NA if i % 9 == 8 else i in (4, 14) for i in range(n)], dtype="boolean")
+    small = pd.array([pd.NA if i % 5 == 0 else i % 3 == 0 for i in range(n)], dtype="boolean")
+    cluster = pd.array([1 if i in (3, 6, 9) else pd.NA for i in range(n)], dtype="Int64")
+    return fibers.assign(
+        type=[TYPES[i % len(TYPES)] for i in range(n)],
+        type_posterior=np.linspace(0.5, 1.0, n),
+        group=group,
+        is_enclosed=enclosed,
+        is_atrophic=small,
+        is_angular_atrophic=pd.array((order % 6 == 3) & (order % 5 > 0), dtype="boolean"),
+        atrophy_cluster=cluster,
+    )
+
+
+def patterns_of(fibers: pd.DataFrame) -> SimpleNamespace:
+    """Contacts of each fiber with the next, and a test of two fascicles."""
+    labels = fibers["label"].to_numpy(np.int64)
+    first = np.arange(len(labels) - 1)
+    length = np.full(len(first), 5.0)
+    contacts = Contacts(
+        labels=labels,
+        pairs=np.stack([first, first + 1], axis=1),
+        gap_um=length / 5,
+        shared_um=length,
+        shared_share=length / 50,
+        inner=np.ones(len(labels), bool),
+    )
+    tested = pd.DataFrame(
+        {
+            "fascicle": [0, 1, 2],
+            "grouped": pd.array([pd.NA, False, True], dtype="boolean"),
+            "p_adjusted": [np.nan, 0.4, 0.0123],
+        }
+    )
+    return SimpleNamespace(contacts=contacts, grouping=SimpleNamespace(fascicles=tested))

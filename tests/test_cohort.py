@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from drawn_sections import DrawnSection, draw_section
 
-from biopsy_ai import cohort
+from biopsy_ai import cohort, cohort_table
 from biopsy_ai.cohort import Outcome, analyze_folder, analyze_many
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import Cancelled, ConfigError, OutlineReadError, OutputError, SlideReadError
@@ -357,7 +357,7 @@ def test_statistics_in_the_table(section: DrawnSection, tmp_path: Path) -> None:
 
 def test_hash_of_missing_outlines() -> None:
     with pytest.raises(OutlineReadError, match="nowhere"):
-        cohort._hash_outlines(Path("nowhere.tif"))
+        cohort._hash_given(Path("nowhere.tif"), OutlineReadError)
 
 
 class TestNamesInAnotherEncoding:
@@ -401,7 +401,7 @@ class TestTableThatCannotBeWritten:
     """On Windows a table that is open in Excel cannot be replaced."""
 
     def lock(self, monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
-        real, left = cohort.write_csv, [times]
+        real, left = cohort_table.write_csv, [times]
 
         def write(path: Path, table: pd.DataFrame) -> None:
             left[0] -= 1
@@ -409,7 +409,7 @@ class TestTableThatCannotBeWritten:
                 raise OutputError(f"{path}: cannot be written. Permission denied")
             real(path, table)
 
-        monkeypatch.setattr(cohort, "write_csv", write)
+        monkeypatch.setattr(cohort_table, "write_csv", write)
         return left
 
     @pytest.mark.parametrize("times", [1, 3])

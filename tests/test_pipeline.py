@@ -70,8 +70,8 @@ def test_provenance(analysis: Analysis, section: DrawnSection) -> None:
     assert made_by["torch_version"]
     assert made_by["utc_time"].endswith("+00:00")
     assert set(made_by["seconds"]) == {
-        *("open", "tissue", "segment", "measure", "surroundings", "summary"),
-        *("quality", "composition", "nuclei", "interior"),
+        *("open", "tissue", "segment", "measure", "surroundings", "patterns", "summary"),
+        *("quality", "composition", "nuclei", "interior", "type_channels"),
     }
 
 
@@ -197,7 +197,9 @@ def test_every_stage_is_reported(section: DrawnSection) -> None:
     seen: list[tuple[str, int, int]] = []
     analyze(section.image, progress=lambda *step: seen.append(step))
     stages = list(dict.fromkeys(stage for stage, _, _ in seen))
-    assert stages == ["open", "tissue", "segment", "measure", "surroundings"]
+    assert stages == [
+        *("open", "tissue", "segment", "measure", "surroundings", "contacts", "patterns")
+    ]
     for stage in stages:
         steps = [(done, total) for name, done, total in seen if name == stage]
         assert steps == sorted(steps)

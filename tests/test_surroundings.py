@@ -117,7 +117,9 @@ def test_columns_of_the_fiber_table(analysis: Analysis) -> None:
         *COLUMNS[:-1],
         *("n_nuclei", "n_internal_nuclei", "is_centrally_nucleated", "fascicle", "layer"),
         *FLAGS,
-        *("condition", "condition_reason", "excluded"),
+        *("condition", "condition_reason", "type", "type_posterior", "type_i_posterior"),
+        *("group", "is_enclosed", "is_atrophic", "is_angular_atrophic", "atrophy_cluster"),
+        "excluded",
     ]
     assert fibers["label"].tolist() == analysis.segmentation.ids.tolist()
     assert fibers["n_nuclei"].sum() > len(fibers)
@@ -336,7 +338,7 @@ def test_what_surrounds_the_fibers_is_told_and_can_be_stopped(
     steps = [(done, total) for stage, done, total in seen if stage == "surroundings"]
     assert steps == sorted(steps)
     assert len(steps) > 6
-    assert (steps[0], steps[-1]) == ((0, 400), (400, 400))
+    assert (steps[0], steps[-1]) == ((0, 500), (500, 500))
 
     def stop(stage: str, done: int, total: int) -> None:
         if stage == "surroundings" and done > 50:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from biopsy_ai.cli.blocks import find_sheet, say_block
 from biopsy_ai.cli.parsing import parse_channels, parse_mpp
 from biopsy_ai.cli.progress import StageBars
 from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, command, say
@@ -23,8 +24,8 @@ def analyze(
         typer.Argument(
             metavar="SLIDE_OR_FOLDER",
             show_default=False,
-            help="Slides, or folders of slides. May be left out with --fibers. "
-            "Example: section.svs more_sections/",
+            help="Slides, or folders of slides; or one sample sheet (CSV, see below). May be left "
+            "out with --fibers. Example: section.svs more_sections/",
         ),
     ] = None,
     out: Annotated[
@@ -72,8 +73,8 @@ def analyze(
             metavar="NAME=N,...",
             help="Fluorescence: the number of each channel, counted from 0 (in a color image 0 is "
             "red, 1 green, 2 blue). 'border' names the one that shows the fiber border, 'nuclei' "
-            "the one that shows the nuclei. "
-            "Example: --channels border=3,nuclei=0",
+            "the one that shows the nuclei; I, IIA and IIX name those of myosin heavy chains, by "
+            "which fibers are typed. Example: --channels border=3,nuclei=0,I=1,IIA=2",
         ),
     ] = None,
     model: Annotated[
@@ -98,6 +99,36 @@ def analyze(
             metavar="SEX",
             help="male or female: adds the atrophy and hypertrophy factors, whose limits depend "
             "on it. Example: --sex female",
+        ),
+    ] = None,
+    muscle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Muscle: decides which share of type I is usual. "
+            'Example: --muscle "vastus lateralis"',
+        ),
+    ] = None,
+    side: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIDE",
+            help="left or right; recorded with the result. Example: --side left",
+        ),
+    ] = None,
+    age: Annotated[
+        float | None,
+        typer.Option(
+            metavar="YEARS",
+            help="Age of the patient: children have smaller fibers. Example: --age 54",
+        ),
+    ] = None,
+    types: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="CSV file with the columns label and type: take these types instead of reading "
+            "them off the stain; fits one slide. Example: --types types.csv",
         ),
     ] = None,
     config: Annotated[
@@ -133,9 +164,15 @@ def analyze(
     fascicles.tif and quality.csv, with an overlay of nuclei, tissue, fascicles and condition; and
     cohort.csv with one row per slide. A slide whose results are there already is skipped. Exit
     code: 0 all went well, 1 some slide failed, 2 bad usage.
+
+    A sample sheet has a line for each slide and the columns path, patient, block, stain, mpp,
+    muscle, side, age, sex and channels, of which only path is needed. Sections of one block are
+    laid on each other: a folder named after the block gets fibers.csv with one row per fiber,
+    registration.json and pictures of how they lie.
     """
     with command(debug=debug):
         from biopsy_ai.cohort import SLIDES_STAGE, analyze_many
+        from biopsy_ai.cohort_sheet import BlockOutcome, analyze_sheet
 
         settings = _settings(
             config,
@@ -145,9 +182,13 @@ def analyze(
             model=model,
             device=device,
             sex=sex,
+            muscle=muscle,
+            side=side,
+            age=age,
         )
-        paths = _expand(slides or [])
-        if not paths and fibers is None:
+        sheet = find_sheet(slides or [], {"--fibers": fibers, "--types": types})
+        paths = [] if sheet else _expand(slides or [])
+        if not paths and fibers is None and sheet is None:
             raise typer.BadParameter(
                 "give a slide, a folder of slides, or outlines with --fibers",
                 param_hint="'SLIDE_OR_FOLDER'",
@@ -164,16 +205,19 @@ def analyze(
                         text = str(warning).removeprefix(f"{outcome.source}: ")
                         say(f"{outcome.source.name}: warning: {text}")
 
+            def report_block(outcome: BlockOutcome) -> None:
+                bars.close()
+                say_block(outcome, quiet=quiet)
+
+            how: dict[str, Any] = {"overwrite": overwrite, "progress": bars, "on_outcome": report}
+            blocks: list[BlockOutcome] = []
             try:
-                outcomes = analyze_many(
-                    paths,
-                    out,
-                    settings,
-                    fibers=fibers,
-                    overwrite=overwrite,
-                    progress=bars,
-                    on_outcome=report,
-                )
+                if sheet is None:
+                    outcomes = analyze_many(paths, out, settings, fibers=fibers, types=types, **how)
+                else:
+                    outcomes, blocks = analyze_sheet(
+                        sheet, out, settings, on_block=report_block, **how
+                    )
             except ModelError as error:
                 if "model" not in settings.model_fields_set:
                     raise
@@ -182,6 +226,7 @@ def analyze(
         failed = sum(outcome.status == "failed" for outcome in outcomes)
         if failed:
             say(f"{failed} of {len(outcomes)} failed; the reasons stand in {out / 'cohort.csv'}")
+        if failed or any(block.status == "failed" for block in blocks):
             raise typer.Exit(EXIT_FAILED)
 
 

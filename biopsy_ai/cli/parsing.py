@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from biopsy_ai.errors import ConfigError
+
 
 def parse_mpp(text: str | None) -> float | tuple[float, float] | None:
     """Read a pixel size in µm, one number or ``y,x``.
@@ -38,13 +40,9 @@ def parse_channels(text: str | None) -> dict[str, int] | None:
     """
     if text is None:
         return None
-    channels: dict[str, int] = {}
-    for part in text.split(","):
-        name, _, number = (piece.strip() for piece in part.partition("="))
-        if not name or not number.isdecimal():
-            raise typer.BadParameter(
-                f"{part!r} is not a name and a channel number, such as border=3",
-                param_hint="'--channels'",
-            )
-        channels[name] = int(number)
-    return channels
+    from biopsy_ai.config import read_channels
+
+    try:
+        return read_channels(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="'--channels'") from None

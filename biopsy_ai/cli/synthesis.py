@@ -22,7 +22,8 @@ def synthesize(
         str,
         typer.Option(
             help="Condition: normal, acute_denervation, chronic_reinnervation, dystrophy, "
-            "inflammatory or type2_atrophy. Example: --preset dystrophy"
+            "inflammatory, type2_atrophy, motor_neuron_loss, type_grouping or dermatomyositis. "
+            "Example: --preset dystrophy"
         ),
     ] = "normal",
     stain: Annotated[
@@ -53,6 +54,14 @@ def synthesize(
             "Example: --severity 0",
         ),
     ] = 0.5,
+    channels: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Immunofluorescence: channels of the picture in their order, out of border, I, "
+            "IIA, IIX (fiber types) and nuclei. Example: --channels border,I,IIA,IIX,nuclei",
+        ),
+    ] = "border",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show no progress. Example: --quiet")
     ] = False,
@@ -76,9 +85,10 @@ def synthesize(
         from biopsy_ai.synthesis.files import write_section
 
         tissue, stain = tissue_preset(preset), stain_name(stain)
+        shown = tuple(name.strip() for name in channels.split(","))
         for i in range(n):
             imaging = random_imaging(np.random.default_rng(seed + i), stain, severity=severity)
-            params = SectionParams(tissue, imaging, stain, (size, size), mpp)
+            params = SectionParams(tissue, imaging, stain, (size, size), mpp, shown)
             section = synthesize_section(params, seed + i)
             name = f"{preset}_{stain.replace(':', '').replace('.', '')}_{seed + i}"
             path = write_section(section, out, name)

@@ -41,6 +41,19 @@ FIBER_CLASS = ("Fiber", (0, 158, 115))
 EXCLUDED_CLASS = ("Excluded fiber", (230, 159, 0))
 """Class names and colors in QuPath; the colors are those of the overlay."""
 
+TYPE_COLORS: dict[str, tuple[int, int, int]] = {
+    "I": (0, 114, 178),
+    "II": (230, 159, 0),
+    "IIA": (213, 94, 0),
+    "IIX": (240, 228, 66),
+    "I/IIA": (204, 121, 167),
+    "IIA/IIX": (0, 158, 115),
+    "I/IIX": (86, 180, 233),
+    "undetermined": (153, 153, 153),
+}
+"""By fiber type, in the order of legends. Types that stand beside each other in one section are
+told apart by any color vision; the hybrids, which are rarer, are hatched besides."""
+
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "biopsy-ai")
 _UNITS = {"um2": "µm^2", "um": "µm", "deg": "°", "px": "px"}
 
@@ -66,7 +79,8 @@ def write_geojson(
     fibers
         Table of fibers. Its numbers and truth values become measurements ("Area µm^2"), missing
         ones too, so that all fibers have the same; its text becomes metadata. ``excluded``, empty
-        or the reason, decides the class.
+        or the reason, decides the class. A fiber with a ``type`` has the class "Fiber: IIA", which
+        QuPath takes for a subclass of "Fiber".
 
     Raises
     ------
@@ -159,7 +173,7 @@ def _feature(
     label: int, polygon: NDArray[np.float64], image_id: str, row: Mapping[str, Any]
 ) -> dict[str, Any]:
     points = np.round(polygon, 2).tolist()
-    name, color = EXCLUDED_CLASS if row.get("excluded") else FIBER_CLASS
+    name, color = _class_of(row)
     measurements: dict[str, float | str] = {}
     metadata = {"label": str(label)}
     for column, value in row.items():
@@ -181,6 +195,14 @@ def _feature(
             "metadata": metadata,
         },
     }
+
+
+def _class_of(row: Mapping[str, Any]) -> tuple[str, tuple[int, int, int]]:
+    if row.get("excluded"):
+        return EXCLUDED_CLASS
+    name, color = FIBER_CLASS
+    kind = row.get("type")
+    return (f"{name}: {kind}", TYPE_COLORS.get(kind, color)) if kind else FIBER_CLASS
 
 
 def _number(value: float) -> float | str:

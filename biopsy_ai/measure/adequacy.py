@@ -154,7 +154,7 @@ def count_fibers(
     fibers: pd.DataFrame,
     borders: pd.DataFrame | None = None,
     *,
-    type_column: str = "fiber_type",
+    type_column: str = "type",
     limits: Limits = DEFAULTS,
 ) -> dict[str, Any]:
     """Count what the requirements of ``adequacy.yaml`` are about.
@@ -204,7 +204,7 @@ def summarize_adequacy(
     fibers: pd.DataFrame,
     borders: pd.DataFrame | None = None,
     *,
-    type_column: str = "fiber_type",
+    type_column: str = "type",
     limits: Limits = DEFAULTS,
 ) -> dict[str, Any]:
     """Say for which statistics a section holds enough.

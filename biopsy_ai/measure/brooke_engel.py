@@ -125,7 +125,11 @@ def share_of(count: int, total: int) -> dict[str, Any]:
 
 
 def summarize_factors(
-    diameters_um: np.ndarray, sex: Sex | None, limits: Limits = DEFAULTS
+    diameters_um: np.ndarray,
+    sex: Sex | None,
+    limits: Limits = DEFAULTS,
+    *,
+    type_class: str | None = None,
 ) -> dict[str, Any]:
     """Atrophy and hypertrophy factor with their limits, or why there are none.
 
@@ -135,6 +139,8 @@ def summarize_factors(
         Min Feret of the fibers that enter the statistics.
     sex : {"male", "female"}, optional
     limits : Limits, optional
+    type_class : {"I", "II"}, optional
+        Class of the fibers, where they are of one: type 2 of men has a limit of its own.
 
     Returns
     -------
@@ -152,6 +158,8 @@ def summarize_factors(
     total = len(diameters_um)
     atrophy = atrophy_factor(diameters_um, low.value, limits)
     hypertrophy = hypertrophy_factor(diameters_um, high.value, limits)
+    of_men = "hypertrophy_factor_limit_male_type_2"
+    own_limit = of_men if sex == "male" and type_class == "II" else "hypertrophy_factor_limit"
     factors: dict[str, Any] = {
         "sex": sex,
         "measured_on": "min_feret_um",
@@ -164,16 +172,15 @@ def summarize_factors(
         },
         "hypertrophy_factor": {
             "value": hypertrophy,
-            "limit": limits.reference("hypertrophy_factor_limit").as_dict(),
-            "above_limit": bool(hypertrophy > limits["hypertrophy_factor_limit"]),
+            "limit": limits.reference(own_limit).as_dict(),
+            "above_limit": bool(hypertrophy > limits[own_limit]),
         },
         "below_low_limit": share_of(int(np.count_nonzero(diameters_um < low.value)), total),
         "above_high_limit": share_of(int(np.count_nonzero(diameters_um > high.value)), total),
         "note": "Limits are for adults and for frozen limb muscle, and are meant for one fiber "
-        "type at a time; these factors take all types together.",
+        "type at a time"
+        + ("; these factors take all types together." if type_class is None else "."),
     }
-    if sex == "male":
-        factors["hypertrophy_factor"]["limit_type_2"] = limits.reference(
-            "hypertrophy_factor_limit_male_type_2"
-        ).as_dict()
+    if sex == "male" and type_class is None:
+        factors["hypertrophy_factor"]["limit_type_2"] = limits.reference(of_men).as_dict()
     return factors

@@ -141,7 +141,7 @@ def measure_interior(
             if progress and done % 256 == 0:
                 progress("interior", done, len(ids))
         if image is not None and white is not None:
-            colors = _sampled(image, image_step, window, mpp)
+            colors = sampled_pixels(image, image_step, window, mpp)
             measured[members, :N_VALUES] = measure_stain(
                 colors, filled, (top, left), ids[members], over, white, dyes, mpp, limits
             )
@@ -152,7 +152,7 @@ def measure_interior(
     return table
 
 
-def _sampled(
+def sampled_pixels(
     image: LabelArray, image_step: int, window: tuple[slice, slice], mpp: tuple[float, float]
 ) -> NDArray[np.floating | np.integer]:
     """The pixels of a picture that are looked at in a window of the grid."""

@@ -78,7 +78,7 @@ def measure_stain(
     looked_at = tuple(slice(-at % step, None, step) for at, step in zip(origin, steps, strict=True))
     spacing = mpp[0] * steps[0], mpp[1] * steps[1]
     pixel_um2 = spacing[0] * spacing[1]
-    rows = _rows(np.ascontiguousarray(labels[looked_at]), wanted)
+    rows = rows_of(np.ascontiguousarray(labels[looked_at]), wanted)
     measured = np.full((len(wanted), N_VALUES), np.nan)
     colors = np.ascontiguousarray(colors, np.float32).reshape(-1, 3)
 
@@ -92,7 +92,7 @@ def measure_stain(
     area = np.bincount(of_fiber, minlength=len(wanted)) * pixel_um2
     measured[:, 6] = size / np.maximum(area, pixel_um2)
 
-    depth = _depth(rows, spacing).ravel()[within]
+    depth = depth_below_border(rows, spacing).ravel()[within]
     free = np.ones(len(within), bool)
     if nuclei is not None:
         free = np.ascontiguousarray(nuclei[looked_at]).ravel()[within] == 0
@@ -100,7 +100,7 @@ def measure_stain(
     inner = np.flatnonzero(free & (depth > RIM_UM))
     of_inner = of_fiber[inner]
     n = np.bincount(of_inner, minlength=len(wanted))
-    low, median, high, top = _quantiles(total[inner], of_inner, n, (0.25, 0.5, 0.75, 0.9))
+    low, median, high, top = quantiles_by_fiber(total[inner], of_inner, n, (0.25, 0.5, 0.75, 0.9))
     known = n * pixel_um2 >= MIN_UM2
     stained = known & (median > 0)
     measured[known, 0] = median[known]
@@ -108,7 +108,7 @@ def measure_stain(
         amounts = separate_stains(colors.take(inner, axis=0), separation)
         for column, name in ((1, "hematoxylin"), (2, "eosin")):
             dye = amounts[:, separation.names.index(name)]
-            measured[known, column] = _quantiles(dye, of_inner, n, (0.5,))[0][known]
+            measured[known, column] = quantiles_by_fiber(dye, of_inner, n, (0.5,))[0][known]
     measured[stained, 3] = (high - low)[stained] / median[stained]
     # of the denser part: as much as two fifths of a fiber may be holes
     below = high - limits["clear_density_spread"] * (top - high)
@@ -123,7 +123,7 @@ def measure_stain(
     return measured
 
 
-def _rows(labels: NDArray[np.integer], wanted: NDArray[np.int64]) -> Rows:
+def rows_of(labels: NDArray[np.integer], wanted: NDArray[np.int64]) -> Rows:
     """Row of `wanted` that each pixel belongs to, -1 for none."""
     top = int(labels.max(initial=0))
     if top < _LOOKUP_MAX:
@@ -136,7 +136,7 @@ def _rows(labels: NDArray[np.integer], wanted: NDArray[np.int64]) -> Rows:
     return np.where(wanted[order][at] == labels, order[at], -1).astype(np.int32)
 
 
-def _depth(rows: Rows, spacing: tuple[float, float]) -> NDArray[np.float32]:
+def depth_below_border(rows: Rows, spacing: tuple[float, float]) -> NDArray[np.float32]:
     """Depth of pixels below the border of their fiber, µm; that of a pixel beside it is too low."""
     import cv2
 
@@ -178,21 +178,25 @@ def _is_dust(
     some[of_fiber[dusty]] = True
     of_some = np.flatnonzero(some[of_fiber])
     n = np.bincount(of_fiber[of_some], minlength=n_fibers)
-    usual = _quantiles(weakest[of_some], of_fiber[of_some], n, (0.5,))[0]
+    usual = quantiles_by_fiber(weakest[of_some], of_fiber[of_some], n, (0.5,))[0]
     least = np.nan_to_num(limits["dust_times_fiber"] * usual).astype(np.float32)
     dusty[of_some] &= weakest[of_some] > least[of_fiber[of_some]]
     return dusty
 
 
-def _quantiles(
+def quantiles_by_fiber(
     values: NDArray[np.float32],
     of_fiber: Rows,
     n: NDArray[np.int64],
     shares: tuple[float, ...],
+    highest: float = _MAX_VALUE,
 ) -> list[NDArray[np.float64]]:
-    """Quantiles of the values of each fiber, as `numpy.quantile` gives them; NaN without values."""
+    """Quantiles of the values of each fiber, as `numpy.quantile` gives them; NaN without values.
+
+    Values are taken to lie between 0 and ``highest``.
+    """
     # sorted by fiber, and by value within it
-    keys = np.sort(of_fiber + np.clip(values, 0, _MAX_VALUE) / (_MAX_VALUE * 1.001))
+    keys = np.sort(of_fiber + np.clip(values, 0, highest) / (highest * 1.001))
     first = np.cumsum(n) - n
     found = []
     for share in shares:
@@ -203,7 +207,7 @@ def _quantiles(
         there = n > 0
         low, high = (keys[at[there]] - np.flatnonzero(there) for at in (below, above))
         part = (place - below)[there]
-        quantile[there] = (low + part * (high - low)) * (_MAX_VALUE * 1.001)
+        quantile[there] = (low + part * (high - low)) * (highest * 1.001)
         found.append(quantile)
     return found
 

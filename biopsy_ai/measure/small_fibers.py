@@ -1,15 +1,22 @@
-"""Small fibers: which are angular, which are round."""
+"""Small fibers: which are angular, which are round; and large ones."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from biopsy_ai.measure.angularity import size_center
-from biopsy_ai.measure.brooke_engel import Sex, share_of, size_limits
+from biopsy_ai.measure.brooke_engel import Sex, share_of
+from biopsy_ai.measure.exclusion import is_excluded
 from biopsy_ai.measure.reference import DEFAULTS, Limits
+from biopsy_ai.measure.size_reference import SizeReference, find_size_reference
+
+Flags = NDArray[np.bool_]
+
+_SICK = "necrotic|regenerating"
 
 
 def angular_signs(fibers: pd.DataFrame, limits: Limits = DEFAULTS) -> np.ndarray:
@@ -35,63 +42,156 @@ def angular_signs(fibers: pd.DataFrame, limits: Limits = DEFAULTS) -> np.ndarray
     )
 
 
-def summarize_small_fibers(
-    fibers: pd.DataFrame, sex: Sex | None, limits: Limits = DEFAULTS
-) -> dict[str, Any]:
-    """Sort the small fibers of a section into angular, round and neither.
+@dataclass(frozen=True, eq=False)
+class SizeSets:
+    """Which fibers of a section are small, and of what shape, and which are large.
+
+    Attributes
+    ----------
+    usable : (n,) ndarray of bool
+        Fibers whose size is that of a whole and not a dying or growing one.
+    judged : (n,) ndarray of bool
+        Those of them that the reference tells a limit for; all others are in none of the sets.
+    atrophic, hypertrophic : (n,) ndarray of bool
+    shape_judged : (n,) ndarray of bool
+        Atrophic fibers whose shape can be judged.
+    angular, rounded : (n,) ndarray of bool
+        Atrophic fibers with corners, and without.
+    reference : SizeReference
+        What they are held to, and why.
+    """
+
+    usable: Flags
+    judged: Flags
+    atrophic: Flags
+    hypertrophic: Flags
+    shape_judged: Flags
+    angular: Flags
+    rounded: Flags
+    reference: SizeReference
+
+
+def find_size_sets(
+    fibers: pd.DataFrame,
+    sex: Sex | None = None,
+    *,
+    age: float | None = None,
+    muscle: str | None = None,
+    limits: Limits = DEFAULTS,
+) -> SizeSets:
+    """Find the atrophic, angular atrophic, round atrophic and hypertrophic fibers of a section.
 
     Parameters
     ----------
     fibers : DataFrame
-        Fibers that enter the statistics (excluded ones left out).
+        The fiber table: ``min_feret_um`` and the columns of shape; where they are known
+        ``excluded``, ``touches_border``, ``condition`` and ``type``.
     sex : {"male", "female"}, optional
+    age : float, optional
+        Years.
+    muscle : str, optional
     limits : Limits, optional
 
     Returns
     -------
-    dict
-        JSON-ready: the size limit in force and where it comes from, all size limits, counts, and
-        the labels of the fibers of each group.
+    SizeSets
 
     Notes
     -----
-    Small: min Feret below the lower limit of normal for the sex, where that is known, or below two
-    robust standard deviations under the section's own center (`size_center`). The higher of the
-    two limits is thus in force, and knowing the sex makes no small fiber normal. Angular: small,
-    and at least two of the `angular_signs`. Round: small, circularity from 0.85 and no acute
-    angle. All other small fibers count as neither, and small fibers whose shape cannot be judged
-    are counted apart. No published cut-off exists [E]. Small angular fibers are not proof of
-    denervation, nor small round ones of myopathy.
+    Atrophic: min Feret below the limit of `find_size_reference`. Angular: atrophic, and at least
+    two of the `angular_signs`. Round: atrophic, circularity from 0.85 and no acute angle. Size is
+    not judged of fibers that are excluded, cut by the border of the image, necrotic or
+    regenerating (criteria §2.3, §5), nor where the reference cannot tell. No published cut-off
+    exists [E].
     """
-    diameters = fibers["min_feret_um"].to_numpy(float)
-    size_limits_um = _size_limits_um(diameters, sex, limits)
-    if not size_limits_um:
-        return {
-            "missing": "There is no limit below which a fiber is small: no sex is given, and "
-            "the section has too few fibers to be its own reference."
-        }
-    in_force = max(size_limits_um, key=lambda limit: limit["value"])
-    small = diameters < in_force["value"]
-    judged = small & fibers["shape_assessable"].to_numpy(bool)
-    angular = judged & (angular_signs(fibers, limits) >= limits["angular_signs_needed"])
+    usable = np.isfinite(fibers["min_feret_um"].to_numpy(float))
+    if "excluded" in fibers:
+        usable &= ~is_excluded(fibers)
+    if "touches_border" in fibers:
+        usable &= ~fibers["touches_border"].fillna(False).to_numpy(bool)
+    if "condition" in fibers:
+        # in dystrophy regenerating fibers are the small ones, and they are not atrophic
+        usable &= ~fibers["condition"].fillna("").astype(str).str.contains(_SICK).to_numpy(bool)
+    reference = find_size_reference(fibers, usable, sex=sex, age=age, muscle=muscle, limits=limits)
+    size = fibers["min_feret_um"].to_numpy(float)
+    judged = usable & np.isfinite(reference.low_um)
+    atrophic = judged & (size < reference.low_um)
+    shape_judged = atrophic & fibers["shape_assessable"].to_numpy(bool)
+    angular = shape_judged & (angular_signs(fibers, limits) >= limits["angular_signs_needed"])
     rounded = (
-        judged
+        shape_judged
         & ~angular
         & (fibers["circularity"] >= limits["round_circularity_from"]).to_numpy(bool)
         & (fibers["n_acute_angles"] == 0).to_numpy(bool)
     )
+    return SizeSets(
+        usable,
+        judged,
+        atrophic,
+        judged & (size > reference.high_um),
+        shape_judged,
+        angular,
+        rounded,
+        reference,
+    )
+
+
+def summarize_small_fibers(
+    fibers: pd.DataFrame,
+    sex: Sex | None,
+    limits: Limits = DEFAULTS,
+    *,
+    age: float | None = None,
+    muscle: str | None = None,
+) -> dict[str, Any]:
+    """Sort the small fibers of a section into angular, round and neither, and count the large.
+
+    Parameters
+    ----------
+    fibers : DataFrame
+        See `find_size_sets`.
+    sex : {"male", "female"}, optional
+    limits : Limits, optional
+    age : float, optional
+        Years.
+    muscle : str, optional
+
+    Returns
+    -------
+    dict
+        JSON-ready: the size limit in force (for most fibers, where types have their own), all
+        size limits, which references were used and why, counts, and the labels of the fibers of
+        each group.
+
+    Notes
+    -----
+    The sets are those of `find_size_sets`. All small fibers that are neither angular nor round
+    count as neither, and small fibers whose shape cannot be judged are counted apart. Small
+    angular fibers are not proof of denervation, nor small round ones of myopathy.
+    """
+    sets = find_size_sets(fibers, sex, age=age, muscle=muscle, limits=limits)
+    reference = sets.reference
+    if not reference.lows:
+        return {"missing": reference.why_not, "reference": list(reference.words)}
     labels = fibers["label"].to_numpy()
-    total = len(fibers)
+    total = int(sets.judged.sum())
+    neither = sets.shape_judged & ~sets.angular & ~sets.rounded
+    not_assessable = sets.atrophic & ~sets.shape_judged
     return {
-        "size_limit_um": in_force,
-        "size_limits_um": size_limits_um,
-        "small": share_of(int(small.sum()), total),
-        "angular": share_of(int(angular.sum()), total),
-        "round": share_of(int(rounded.sum()), total),
-        "neither": share_of(int((judged & ~angular & ~rounded).sum()), total),
-        "not_assessable": share_of(int((small & ~judged).sum()), total),
-        "angular_labels": [int(label) for label in labels[angular]],
-        "round_labels": [int(label) for label in labels[rounded]],
+        "size_limit_um": _in_force(sets),
+        "size_limits_um": list(reference.lows),
+        "large_limits_um": list(reference.highs),
+        "reference": list(reference.words),
+        "why_not": reference.why_not or None,
+        "n_not_judged": len(fibers) - total,
+        "small": share_of(int(sets.atrophic.sum()), total),
+        "angular": share_of(int(sets.angular.sum()), total),
+        "round": share_of(int(sets.rounded.sum()), total),
+        "neither": share_of(int(neither.sum()), total),
+        "not_assessable": share_of(int(not_assessable.sum()), total),
+        "large": share_of(int(sets.hypertrophic.sum()), total),
+        "angular_labels": [int(label) for label in labels[sets.angular]],
+        "round_labels": [int(label) for label in labels[sets.rounded]],
         "limits": {
             name: limits.reference(name).as_dict()
             for name in (
@@ -106,22 +206,12 @@ def summarize_small_fibers(
     }
 
 
-def _size_limits_um(diameters: np.ndarray, sex: Sex | None, limits: Limits) -> list[dict[str, Any]]:
-    """Limits below which a fiber is small, each with its source, mark and origin."""
-    found = []
-    if sex is not None:
-        found.append({**size_limits(sex, limits)[0].as_dict(), "origin": "sex"})
-    center = size_center(diameters, limits)
-    if center is not None:
-        z = limits.reference("small_z")
-        source = (
-            f"{abs(z.value):g} robust standard deviations below the median of this section, on the "
-            "log scale; of no use where more than half of the fibers are small"
-        )
-        found.append(
-            {"value": center.at(z.value), "source": source, "mark": z.mark, "origin": "section"}
-        )
-    return found
+def _in_force(sets: SizeSets) -> dict[str, Any]:
+    """The limit that most fibers are held to."""
+    lows = sets.reference.lows
+    held = sets.reference.low_um[sets.judged]
+    most = [int(np.count_nonzero(held == entry["value"])) for entry in lows]
+    return lows[int(np.argmax(most))]
 
 
 def summarize_obliquity(fibers: pd.DataFrame, limits: Limits = DEFAULTS) -> dict[str, Any] | None:

@@ -25,6 +25,8 @@ def summarize_fibers(
     field_area_um2: float | None,
     tissue_area_um2: float | None = None,
     sex: Sex | None = None,
+    age: float | None = None,
+    muscle: str | None = None,
     config: MeasurementConfig | None = None,
 ) -> dict[str, Any]:
     """Summarize the fiber table of one section.
@@ -42,6 +44,9 @@ def summarize_fibers(
         Area of tissue in it, if known. Densities are per tissue area then, else per field.
     sex : {"male", "female"}, optional
         Decides the limits of normal fiber size.
+    age : float, optional
+        Years; decides them in children.
+    muscle : str, optional
     config : MeasurementConfig, optional
         For its limits.
 
@@ -77,7 +82,7 @@ def summarize_fibers(
         "sd_of_circularity": quantities["circularity"]["sd"],
         "variability_coefficient": _variability(diameters, limits),
         "atrophy_hypertrophy": summarize_factors(diameters, sex, limits),
-        "small_fibers": summarize_small_fibers(measured, sex, limits),
+        "small_fibers": summarize_small_fibers(measured, sex, limits, age=age, muscle=muscle),
         "obliquity": obliquity,
         "histograms": {
             "min_feret_um_5": histogram(diameters, 5.0),

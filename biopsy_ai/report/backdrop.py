@@ -61,6 +61,11 @@ def read_backdrop(slide: Slide | None, segmentation: Segmentation) -> Backdrop:
         extent_um = np.multiply(segmentation.labels.shape, segmentation.mpp)
         mpp = _overlay_mpp(extent_um, min(segmentation.mpp))
         return Backdrop(_white(extent_um, mpp), mpp)
+    return slide_backdrop(slide)
+
+
+def slide_backdrop(slide: Slide) -> Backdrop:
+    """Read a slide, which is open, at the scale of the overlays."""
     mpp = _overlay_mpp(np.multiply(slide.shape, slide.mpp), min(slide.mpp))
     return Backdrop(_section(slide, mpp), mpp)
 

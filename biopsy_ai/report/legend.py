@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +19,18 @@ FOOTER = f"biopsy-ai {__version__} – for research use only, not for diagnostic
 Color = tuple[int, int, int]
 
 _drawing = threading.Lock()
-"""Silencing the warnings about missing glyphs is no business of one thread alone."""
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw text, one thread at a time, without warnings about missing glyphs.
+
+    Names in scripts that the font lacks show as boxes; to silence warnings is no business of one
+    thread alone.
+    """
+    with _drawing, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
 
 
 @dataclass(frozen=True)
@@ -69,9 +81,7 @@ def with_legend(
     """
     font = int(np.clip(max(canvas.shape[:2]) / 90, 15, 26))
     width = max(canvas.shape[1], 50 * font)
-    with _drawing, warnings.catch_warnings():
-        # names in scripts that the font lacks show as boxes
-        warnings.filterwarnings("ignore", message="Glyph")
+    with drawing():
         strip = _strip(width, font, mpp, canvas.shape[1] * mpp, title, entries)
     page = np.full((len(canvas) + len(strip), width, 3), 255, dtype=np.uint8)
     page[: len(canvas), : canvas.shape[1]] = canvas
@@ -104,7 +114,7 @@ def _strip(
 
     for entry in entries:
         indent = 0.0 if entry.sign == "text" else 2.5 * font
-        text = axes.text(x + indent, y, _plain(entry.text), fontsize=points, va="center")
+        text = axes.text(x + indent, y, plain(entry.text), fontsize=points, va="center")
         if _end(text, drawing) > width - font and x > start:
             x, y = start, y + 1.8 * font
             text.set_position((x + indent, y))
@@ -150,7 +160,7 @@ def _end(text: Any, drawing: Any) -> float:
     return float(text.get_window_extent(drawing.get_renderer()).x1)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text in which a dollar sign does not start a formula."""
     return text.replace("$", r"\$")
 
@@ -161,7 +171,7 @@ def _fitted_text(
     """Write a title, shortened until it ends before `room`."""
     shown = title
     while shown:
-        text = axes.text(x, y, _plain(shown), **style)
+        text = axes.text(x, y, plain(shown), **style)
         end = _end(text, drawing)
         if end <= room:
             return

@@ -20,8 +20,16 @@ TINT = 0.5
 """How much of the section a tint covers. The rest is gray: on a stain it would change its hue.
 [default]"""
 
+DARKEST = 80
+"""Gray that black of the section has below a tint, so that colors stay visible on fluorescence.
+[default]"""
+
 HATCH_PX = 9
 """From one line of a hatching to the next. [default]"""
+
+SMALLEST_LETTERS = 0.5
+"""Of numbers where there is little room, in units of OpenCV's font; about 11 pixels high.
+[default]"""
 
 _SHIFT = 4  # polygons are drawn with 1/16 px
 
@@ -39,7 +47,8 @@ class Shapes:
     color
         RGB.
     width
-        Of the outlines, pixels; 0 draws none, None draws them so that small shapes stay visible.
+        Of the outlines, pixels; 0 draws none, None draws them so that small shapes stay visible,
+        and with a halo so that they stand out.
     tinted, hatched
         Whether the inside is tinted, or hatched.
     halo
@@ -103,10 +112,14 @@ class Numbers:
         (n, 2) row, column of their middles, µm.
     texts
         One for each.
+    room_um
+        (n,) diameters of circles around these middles in which there is room, µm. Numbers are
+        smaller where there is little, and beside the circle where there is hardly any.
     """
 
     centers_um: NDArray[np.float64]
     texts: Sequence[str]
+    room_um: NDArray[np.float64] | None = None
 
 
 Layer = Shapes | Dots | Classes | Numbers
@@ -114,7 +127,15 @@ Layer = Shapes | Dots | Classes | Numbers
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An overlay to draw: layers from below to above, and the legend."""
+    """An overlay to draw.
+
+    Attributes
+    ----------
+    layers
+        From below to above.
+    legend
+        Its entries, in order.
+    """
 
     layers: Sequence[Layer]
     legend: Sequence[Entry] = field(default_factory=tuple)
@@ -177,7 +198,9 @@ def _tint(canvas: NDArray[np.uint8], layers: Sequence[Layer], mpp: float) -> Non
                 cv2.fillPoly(color, [points], layer.color, cv2.LINE_8, _SHIFT)
                 cv2.fillPoly(where, [points], 1, cv2.LINE_8, _SHIFT)
     gray = cv2.cvtColor(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    cv2.copyTo(cv2.addWeighted(color, TINT, gray, 1 - TINT, 0), where, canvas)
+    gray = cv2.convertScaleAbs(gray, alpha=1 - DARKEST / 255, beta=DARKEST)
+    tinted = cv2.addWeighted(color, TINT, gray, 1 - TINT, 0)
+    cv2.copyTo(tinted, where, canvas)
 
 
 def _paint_classes(
@@ -214,16 +237,17 @@ def _outline(canvas: NDArray[np.uint8], layer: Shapes, mpp: float) -> None:
         return
     if layer.hatched:
         _hatch(canvas, shapes, layer.color)
-    width = _line_width(shapes) if layer.width is None else layer.width
+    width = _line_width(shapes, layer.halo) if layer.width is None else layer.width
     if layer.halo:
         cv2.polylines(canvas, shapes, True, (255, 255, 255), width + 2, cv2.LINE_AA, _SHIFT)
     if width:
         cv2.polylines(canvas, shapes, True, layer.color, width, cv2.LINE_AA, _SHIFT)
 
 
-def _line_width(shapes: Sequence[NDArray[np.int32]]) -> int:
+def _line_width(shapes: Sequence[NDArray[np.int32]], strong: bool) -> int:
     sizes = [np.ptp(points, axis=0).min() / 2**_SHIFT for points in shapes]
-    return 2 if float(np.median(sizes)) > 30 else 1
+    size = float(np.median(sizes))
+    return (2 if size > 30 else 1) + (strong and size > 100)
 
 
 def _hatch(canvas: NDArray[np.uint8], shapes: Sequence[NDArray[np.int32]], color: Color) -> None:
@@ -253,9 +277,15 @@ def _dot(canvas: NDArray[np.uint8], layer: Dots, mpp: float) -> None:
 def _write(canvas: NDArray[np.uint8], layer: Numbers, mpp: float) -> None:
     import cv2
 
-    size = float(np.clip(max(canvas.shape[:2]) / 1400, 0.8, 1.6))
-    for (y, x), text in zip(layer.centers_um / mpp, layer.texts, strict=True):
-        (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 3)
-        at = round(x - wide / 2), round(y + high / 2)
-        for color, width in (((255, 255, 255), 7), ((0, 0, 0), 3)):
+    largest = float(np.clip(max(canvas.shape[:2]) / 1400, 0.8, 1.6))
+    rooms = [np.inf] * len(layer.texts) if layer.room_um is None else (layer.room_um / mpp).tolist()
+    for (y, x), text, room in zip(layer.centers_um / mpp, layer.texts, rooms, strict=True):
+        (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, largest, 3)
+        fitting = largest * min(1.0, room / np.hypot(wide, high))
+        size = max(fitting, SMALLEST_LETTERS)
+        line = max(1, round(3 * size / largest))
+        (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, line)
+        left = x - wide / 2 if fitting >= size else x + room / 2 + 4
+        at = round(left), round(y + high / 2)
+        for color, width in (((255, 255, 255), line + 4), ((0, 0, 0), line)):
             cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, color, width, cv2.LINE_AA)

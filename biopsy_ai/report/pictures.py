@@ -223,20 +223,25 @@ def show_fascicles(fibers: Fibers, fascicles: Fascicles) -> Picture:
         members = labels[depth == layer].tolist()
         layers.append(fibers.shapes(members, color, width=1, tinted=True))
         legend.append(Entry(f"{name} ({len(members):,})", color, "area"))
-    ids, boxes = find_boxes(fascicles.labels)
-    outlines = {
-        label: _smoothed(polygon) for label, polygon in fiber_polygons(fascicles.labels, ids, boxes)
-    }
+    outlines = outline_fascicles(fascicles)
     layers.append(Shapes(list(outlines.values()), fascicles.mpp, BLACK, width=3, halo=True))
     if outlines:
         centers = np.array([_middle(polygon) for polygon in outlines.values()]) * fascicles.mpp
         layers.append(Numbers(centers, [str(label) for label in outlines]))
     n_without = int(np.count_nonzero(depth < 1))
     complete = int(fascicles.table["complete"].astype(bool).sum())
-    legend.append(Entry(f"fascicles ({len(ids):,}, of which {complete:,} complete)", BLACK))
+    legend.append(Entry(f"fascicles ({len(outlines):,}, of which {complete:,} complete)", BLACK))
     if n_without:
         legend.append(Entry(f"in no fascicle ({n_without:,})", GRAY))
     return Picture(layers, legend)
+
+
+def outline_fascicles(fascicles: Fascicles) -> dict[int, Polygon]:
+    """Outline fascicles, in pixels of their label image, by their numbers."""
+    ids, boxes = find_boxes(fascicles.labels)
+    return {
+        label: _smoothed(polygon) for label, polygon in fiber_polygons(fascicles.labels, ids, boxes)
+    }
 
 
 def _smoothed(polygon: Polygon) -> Polygon:

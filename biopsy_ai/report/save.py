@@ -22,8 +22,17 @@ from biopsy_ai.formats.label_image import LABELS_FILE, write_label_image
 from biopsy_ai.formats.qupath import write_geojson
 from biopsy_ai.formats.tables import write_csv, write_fibers_csv, write_json
 from biopsy_ai.labels import LabelArray
+from biopsy_ai.measure.reference import Limits
 from biopsy_ai.report.backdrop import Backdrop, read_backdrop
 from biopsy_ai.report.overlay import Picture, write_overlay
+from biopsy_ai.report.pattern_pictures import (
+    has_atrophy,
+    has_groups,
+    has_types,
+    show_atrophy,
+    show_groups,
+    show_types,
+)
 from biopsy_ai.report.pictures import (
     Fibers,
     show_conditions,
@@ -32,6 +41,7 @@ from biopsy_ai.report.pictures import (
     show_nuclei,
     show_tissue,
 )
+from biopsy_ai.report.size_figure import sizes_by_type, write_sizes
 from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 if TYPE_CHECKING:
@@ -46,10 +56,15 @@ NUCLEI_FILE = "nuclei.csv"
 NUCLEUS_LABELS_FILE = "nuclei.tif"
 FASCICLES_FILE = "fascicles.tif"
 QUALITY_FILE = "quality.csv"
+CONTACTS_FILE = "contacts.csv"
 NUCLEI_OVERLAY_FILE = "overlay_nuclei.png"
 TISSUE_OVERLAY_FILE = "overlay_tissue.png"
 FASCICLES_OVERLAY_FILE = "overlay_fascicles.png"
 CONDITION_OVERLAY_FILE = "overlay_condition.png"
+TYPES_OVERLAY_FILE = "overlay_types.png"
+GROUPS_OVERLAY_FILE = "overlay_groups.png"
+ATROPHY_OVERLAY_FILE = "overlay_atrophy.png"
+SIZES_FILE = "sizes_by_type.png"
 SUMMARY_FILE = "summary.json"
 """Written last: where it stands, the run that wrote the results beside it was not interrupted."""
 
@@ -63,11 +78,16 @@ RESULT_FILES = (
     TISSUE_FILE,
     FASCICLES_FILE,
     QUALITY_FILE,
+    CONTACTS_FILE,
     OVERLAY_FILE,
     NUCLEI_OVERLAY_FILE,
     TISSUE_OVERLAY_FILE,
     FASCICLES_OVERLAY_FILE,
     CONDITION_OVERLAY_FILE,
+    TYPES_OVERLAY_FILE,
+    GROUPS_OVERLAY_FILE,
+    ATROPHY_OVERLAY_FILE,
+    SIZES_FILE,
     SUMMARY_FILE,
 )
 """All results that a section may have."""
@@ -105,10 +125,15 @@ def result_files(analysis: Analysis) -> tuple[str, ...]:
         TISSUE_FILE: tissue,
         FASCICLES_FILE: fascicles,
         QUALITY_FILE: analysis.quality is not None,
+        CONTACTS_FILE: analysis.patterns is not None,
         NUCLEI_OVERLAY_FILE: labeled,
         TISSUE_OVERLAY_FILE: tissue,
         FASCICLES_OVERLAY_FILE: fascicles,
         CONDITION_OVERLAY_FILE: conditions,
+        TYPES_OVERLAY_FILE: has_types(analysis.fibers),
+        GROUPS_OVERLAY_FILE: has_groups(analysis.fibers),
+        ATROPHY_OVERLAY_FILE: has_atrophy(analysis.fibers),
+        SIZES_FILE: bool(sizes_by_type(analysis.fibers, _limits_of(analysis))),
     }
     return tuple(name for name in RESULT_FILES if known.get(name, True))
 
@@ -169,6 +194,8 @@ def save_analysis(
             step(write_csv, folder / NUCLEI_FILE, _with_class_names(analysis.nuclei))
         if analysis.quality is not None:
             step(write_csv, folder / QUALITY_FILE, analysis.quality)
+        if analysis.patterns is not None:
+            step(write_csv, folder / CONTACTS_FILE, analysis.patterns.contacts.table())
         polygons = dict(
             sorted(
                 fiber_polygons(segmentation.labels, segmentation.ids, segmentation.boxes),
@@ -178,6 +205,8 @@ def save_analysis(
         drawn = Fibers(polygons, segmentation.mpp, fibers)
         for name, picture in _pictures(analysis, drawn).items():
             background.submit(_draw, folder / name, backdrop, picture, analysis.name)
+        if SIZES_FILE in names:
+            background.submit(_draw_sizes, folder / SIZES_FILE, analysis)
         image_mpp = segmentation.mpp if slide is None else slide.mpp
         outlines = _Outlines(polygons, segmentation.mpp, image_mpp)
         step(
@@ -229,9 +258,35 @@ def _pictures(analysis: Analysis, fibers: Fibers) -> dict[str, Callable[[Backdro
         pictures[TISSUE_OVERLAY_FILE] = lambda _: show_tissue(tissue, composition)
     if fascicles is not None and not fascicles.whole_section:
         pictures[FASCICLES_OVERLAY_FILE] = lambda _: show_fascicles(fibers, fascicles)
-    if CONDITION_OVERLAY_FILE in result_files(analysis):
+    names, table, limits = result_files(analysis), analysis.fibers, _limits_of(analysis)
+    if CONDITION_OVERLAY_FILE in names:
         pictures[CONDITION_OVERLAY_FILE] = lambda _: show_conditions(fibers)
+    if TYPES_OVERLAY_FILE in names:
+        pictures[TYPES_OVERLAY_FILE] = lambda _: show_types(fibers, table)
+    if GROUPS_OVERLAY_FILE in names:
+        tested = None if analysis.patterns is None else analysis.patterns.grouping.fascicles
+        pictures[GROUPS_OVERLAY_FILE] = lambda _: show_groups(
+            fibers, table, fascicles=fascicles, tested=tested, limits=limits
+        )
+    if ATROPHY_OVERLAY_FILE in names:
+        pictures[ATROPHY_OVERLAY_FILE] = lambda _: show_atrophy(fibers, table, limits=limits)
     return pictures
+
+
+def _limits_of(analysis: Analysis) -> Limits:
+    return Limits(analysis.config.measurement.limits)
+
+
+def _draw_sizes(path: Path, analysis: Analysis) -> None:
+    limits = _limits_of(analysis)
+    write_sizes(
+        path,
+        sizes_by_type(analysis.fibers, limits),
+        sex=analysis.config.sex,
+        age=analysis.config.age,
+        title=analysis.name,
+        limits=limits,
+    )
 
 
 def _draw(

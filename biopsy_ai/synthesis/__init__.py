@@ -1,6 +1,7 @@
 """Synthetic sections with complete ground truth."""
 
 from biopsy_ai.synthesis.parameters import (
+    CHANNELS,
     STAINS,
     ImagingParams,
     SectionParams,
@@ -16,6 +17,7 @@ from biopsy_ai.synthesis.parameters import (
 from biopsy_ai.synthesis.section import SyntheticSection, synthesize_section
 
 __all__ = [
+    "CHANNELS",
     "STAINS",
     "ImagingParams",
     "SectionParams",

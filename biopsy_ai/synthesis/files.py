@@ -16,19 +16,39 @@ from biopsy_ai.synthesis.section import SyntheticSection
 from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 
-def write_image(path: str | Path, image: NDArray, mpp: float) -> None:
-    """Write a section as tiled OME-TIFF with its pixel size (bright field: JPEG quality 92)."""
+def write_image(
+    path: str | Path, image: NDArray, mpp: float, channels: tuple[str, ...] = ()
+) -> None:
+    """Write a section as tiled OME-TIFF with its pixel size.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    image : ndarray
+        (H, W, 3) uint8 for bright field (JPEG, quality 92), (H, W) or (H, W, channels) uint16 for
+        fluorescence (compressed without loss, one plane per channel).
+    mpp
+        Pixel size, µm.
+    channels
+        Names of the channels of fluorescence.
+    """
     import tifffile
 
-    metadata = {
-        "axes": "YXS" if image.ndim == 3 else "YX",
+    bright_field = image.dtype == np.uint8
+    if image.ndim == 3 and not bright_field:
+        image = np.moveaxis(image, -1, 0)
+    metadata: dict[str, Any] = {
+        "axes": "YXS" if bright_field else "CYX" if image.ndim == 3 else "YX",
         "PhysicalSizeX": mpp,
         "PhysicalSizeXUnit": "µm",
         "PhysicalSizeY": mpp,
         "PhysicalSizeYUnit": "µm",
     }
     color: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib", "predictor": True}
-    if image.ndim == 3:
+    if channels:
+        metadata["Channel"] = {"Name": list(channels)}
+    if bright_field:
         color = {"photometric": "rgb", "compression": "jpeg", "compressionargs": {"level": 92}}
     with replacing(path) as temporary:
         tifffile.imwrite(temporary, image, ome=True, tile=(256, 256), metadata=metadata, **color)
@@ -64,5 +84,6 @@ def write_section(section: SyntheticSection, folder: str | Path, name: str) -> P
         },
     )
     path = folder / f"{name}.tif"
-    write_image(path, section.image, section.mpp)
+    channels = section.params.channels if section.params.stain == "if" else ()
+    write_image(path, section.image, section.mpp, channels)
     return path

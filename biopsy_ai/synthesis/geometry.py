@@ -24,6 +24,10 @@ CONDITIONS = (
 """What may be wrong with a fiber; each but the first is a share in `TissueParams`."""
 
 
+_NEXT = {"I": ["I/IIA"], "IIA": ["I/IIA", "IIA/IIX"], "IIX": ["IIA/IIX"]}
+"""Hybrids that a fiber of a type can be."""
+
+
 @dataclass(frozen=True)
 class FiberShape:
     """One fiber: its outline (row, column in µm, inner edge of the membrane) and what it is."""
@@ -35,6 +39,8 @@ class FiberShape:
     angular: bool = False
     fascicle: int = 0
     """Number of its fascicle, from 1 in the order of `Geometry.fascicles`; 0 for none."""
+    unit: int = 0
+    """Number of its motor unit, from 1; 0 where there are none."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,20 @@ def draw_condition(tissue: TissueParams, rng: np.random.Generator) -> str:
     return CONDITIONS[1 + int(np.searchsorted(bounds, drawn))] if drawn < bounds[-1] else "normal"
 
 
+def with_hybrids(
+    fibers: list[FiberShape], tissue: TissueParams, rng: np.random.Generator
+) -> list[FiberShape]:
+    """Turn a share of the fibers into hybrids of their type and the next, I – IIA – IIX."""
+    if tissue.hybrid_share <= 0:
+        return fibers
+    mixed = []
+    for fiber in fibers:
+        if rng.random() < tissue.hybrid_share and fiber.type in _NEXT:
+            fiber = replace(fiber, type=str(rng.choice(_NEXT[fiber.type])))
+        mixed.append(fiber)
+    return mixed
+
+
 def geometry_from_outlines(
     outlines: list[Points],
     tissue: TissueParams,
@@ -103,4 +123,5 @@ def geometry_from_outlines(
         kind = "I" if rng.random() < tissue.type1_share else str(rng.choice(["IIA", "IIX"]))
         fibers.append(FiberShape(outline, kind, condition, fascicle=1))
     field_box = np.array([[0, 0], [0, size_um[1]], list(size_um), [size_um[0], 0]], dtype=float)
+    fibers = with_hybrids(fibers, tissue, rng)
     return Geometry(size_um, fibers, fascicles=[field_box])

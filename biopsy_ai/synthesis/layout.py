@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from biopsy_ai.synthesis.geometry import FiberShape, Geometry, Points, draw_condition
+from biopsy_ai.synthesis.arrangement import arrange, is_arranged, room_taken
+from biopsy_ai.synthesis.fascicles import draw_fascicles, fascicle_of
+from biopsy_ai.synthesis.geometry import (
+    FiberShape,
+    Geometry,
+    Points,
+    draw_condition,
+    with_hybrids,
+)
 from biopsy_ai.synthesis.packing import power_cells, relax_circles
 from biopsy_ai.synthesis.parameters import TissueParams
 from biopsy_ai.synthesis.places import Places, draw_places
@@ -35,12 +43,19 @@ def build_geometry(
     """
     margin = 90.0 + max(tissue.diameter_um)
     box = (size_um[0] + 2 * margin, size_um[1] / tissue.stretch + 2 * margin)
-    places = draw_places(tissue, box, rng)
+    arranged = is_arranged(tissue)
+    places = draw_places(room_taken(tissue) if arranged else tissue, box, rng)
     centers = relax_circles(places.centers, places.radii, box)
     places = replace(places, centers=centers)
-    fascicles = _fascicles(tissue, box, rng)
+    fascicles = draw_fascicles(tissue, box, rng)
+    if arranged:
+        # from a stream of its own: sections that need none of it stay the same
+        places = arrange(places, fascicles, tissue, box, rng.spawn(1)[0])
     cells, septa = _cells(tissue, places, rng)
     geometry = _shapes(tissue, places, cells, fascicles, rng)
+    if tissue.hybrid_share > 0:
+        (aside,) = rng.spawn(1)
+        geometry = replace(geometry, fibers=with_hybrids(geometry.fibers, tissue, aside))
     septa = septa if tissue.endomysium_um > 0 else []
     vessels, nerves = _vessels_and_nerves(tissue, box, rng)
     return _place(
@@ -162,31 +177,6 @@ def _crossed(outlines: list[Points], straight_um2: NDArray[np.float64]) -> NDArr
     return crossed | (shapely.area(bowed) < 0.35 * straight_um2)
 
 
-def _fascicles(
-    tissue: TissueParams, box: tuple[float, float], rng: np.random.Generator
-) -> list[Points]:
-    import shapely
-
-    area = np.asarray(box) + 4 * tissue.fascicle_um
-    count = max(int(area[0] * area[1] / tissue.fascicle_um**2), 9)
-    centers = rng.random((count, 2)) * area
-    radii = np.full(count, tissue.fascicle_um / 2) * rng.uniform(0.6, 1.2, count)
-    centers = relax_circles(centers, radii, (float(area[0]), float(area[1])))
-    cells, corners, _ = power_cells(centers - 2 * tissue.fascicle_um, radii)
-    found = []
-    for cell in cells:
-        if not len(cell):
-            continue
-        inset = tissue.perimysium_um * float(rng.uniform(0.2, 0.8))
-        shape = shapely.Polygon(corners[cell]).buffer(-inset - 15).buffer(15)
-        found += [
-            np.asarray(part.segmentize(10.0).exterior.coords)[:-1]
-            for part in shapely.get_parts(shape)
-            if part.area > 2000
-        ]
-    return found
-
-
 def _shapes(
     tissue: TissueParams,
     places: Places,
@@ -197,10 +187,7 @@ def _shapes(
     import shapely
 
     regions = [shapely.Polygon(f).buffer(0) for f in fascicles]
-    tree = shapely.STRtree(regions)
-    homes = np.full(len(cells), -1)
-    where, region = tree.query(shapely.points(places.centers), predicate="within")
-    homes[where] = region
+    homes = fascicle_of(places.centers, fascicles)
     fibers: list[FiberShape] = []
     fat: list[Points] = []
     infiltrates: list[Points] = []
@@ -245,7 +232,9 @@ def _shapes(
         if places.kind[i] == 1:
             fat.append(outline)
             continue
-        kind = "I" if places.type1[i] else str(rng.choice(["IIA", "IIX"]))
+        kind = str(places.type[i])
+        if kind == "II":
+            kind = str(rng.choice(["IIA", "IIX"]))
         fibers.append(
             FiberShape(
                 outline,
@@ -254,6 +243,7 @@ def _shapes(
                 bool(places.atrophic[i]),
                 bool(places.angular[i]),
                 int(homes[i]) + 1,
+                int(places.unit[i]),
             )
         )
     fibers = _parted(fibers, min(0.5 * tissue.endomysium_um, MIN_GAP_UM))

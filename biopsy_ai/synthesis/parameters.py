@@ -27,6 +27,9 @@ STAINS = (
 )
 """Stains that can be rendered; ``trichrome`` is accepted for ``gomori``."""
 
+CHANNELS = ("border", "I", "IIA", "IIX", "nuclei")
+"""Channels of immunofluorescence: the border of the fibers, three types, nuclei."""
+
 
 _SHARES = (
     "type1_share",
@@ -37,6 +40,11 @@ _SHARES = (
     "clumped",
     "lobules",
     "fibrosis",
+    "motor_units_lost",
+    "recapture",
+    "border_type2",
+    "hybrid_share",
+    "perifascicular_atrophy",
 )
 
 
@@ -90,6 +98,23 @@ class TissueParams:
     """Bright field only."""
     fill_gaps: bool = False
     """Whether perimysium fills wide gaps between fibers, which stay clear otherwise."""
+    motor_units_lost: float = 0.0
+    """Share of the motor units that are lost one after another; see `motor_units`. Above 0 types
+    and atrophy follow from it, and grouping, atrophic_share, atrophic_type and grouped_atrophy
+    do nothing."""
+    recapture: float = 0.7
+    """Chance that a fiber which lost its nerve is captured by the unit of a neighbor."""
+    motor_unit_fibers: float = 25.0
+    """Mean number of fibers of a motor unit in the section,"""
+    motor_unit_reach: float = 12.0
+    """and how far they lie from its middle (standard deviation), in fibers."""
+    border_type2: float = 0.0
+    """What the share of type 2 gains in the outer layer of fascicles."""
+    hybrid_share: float = 0.0
+    """Share of the fibers that are I/IIA or IIA/IIX."""
+    perifascicular_atrophy: float = 0.0
+    """Share of the fibers in the outer layer of fascicles that are made small. Packing lets others
+    slip to the border: about three quarters of it are found there."""
 
     def __post_init__(self) -> None:
         for name in _SHARES:
@@ -100,6 +125,12 @@ class TissueParams:
             raise ConfigError(
                 f"diameter_um={self.diameter_um}, diameter_cv={self.diameter_cv}: "
                 "fiber diameters must be above 2 µm and their variation not negative"
+            )
+        if self.motor_unit_fibers < 1 or self.motor_unit_reach <= 0:
+            raise ConfigError(
+                f"motor_unit_fibers={self.motor_unit_fibers}, "
+                f"motor_unit_reach={self.motor_unit_reach}: a motor unit has at least 1 fiber and "
+                "reaches further than 0 fibers"
             )
 
 
@@ -147,12 +178,31 @@ class SectionParams:
     size_um: tuple[float, float] = (512.0, 512.0)
     """Field height and width, µm."""
     mpp: float = 0.5
+    channels: tuple[str, ...] = ("border",)
+    """Channels of immunofluorescence in the order of the picture, out of `CHANNELS`."""
 
     def __post_init__(self) -> None:
         if self.stain not in STAINS:
             raise ConfigError(f"stain {self.stain!r}: choose one of {', '.join(STAINS)}")
+        if unknown := [name for name in self.channels if name not in CHANNELS]:
+            raise ConfigError(f"channel {unknown[0]!r}: choose among {', '.join(CHANNELS)}")
+        if not self.channels or len(set(self.channels)) < len(self.channels):
+            raise ConfigError(f"channels={self.channels}: name at least one, and each once")
+        if self.stain != "if" and self.channels != ("border",):
+            raise ConfigError(f"stain {self.stain!r} has no channels to choose; stain 'if' has")
         if min(self.size_um) < 20 or not 0.1 <= self.mpp <= 4:
             raise ConfigError("a section needs at least 20 µm a side and 0.1–4 µm per pixel")
+
+
+_TRAINED = (
+    "normal",
+    "acute_denervation",
+    "chronic_reinnervation",
+    "dystrophy",
+    "inflammatory",
+    "type2_atrophy",
+)
+"""Presets that training starts from: others would change what a seed gives."""
 
 
 @cache
@@ -232,7 +282,7 @@ def random_imaging(rng: np.random.Generator, stain: str, *, severity: float = 1.
 
 def random_tissue(rng: np.random.Generator) -> TissueParams:
     """Draw tissue parameters over, and somewhat beyond, the range of the presets (training)."""
-    start = preset(str(rng.choice(preset_names())))
+    start = preset(str(rng.choice(_TRAINED)))
     scale = float(np.exp(rng.normal(-0.12, 0.33)))
     type1, type2 = (float(np.clip(d * scale, 14, 110)) for d in start.diameter_um)
 
@@ -296,11 +346,16 @@ def random_lesions(tissue: TissueParams, rng: np.random.Generator) -> TissuePara
 
 
 def random_artefacts(imaging: ImagingParams, rng: np.random.Generator) -> ImagingParams:
-    """Add crush and ink to random imaging (training); drawn apart from `random_imaging`."""
-    crush, ink = (int(n) for n in rng.integers(1, 3, 2))
-    chances = rng.random(2)
+    """Plant artefacts in random imaging (training); drawn apart from `random_imaging`.
+
+    More often than in laboratories: what is rare in training is not learned.
+    """
+    folds, tears, crush, ink = (int(n) for n in rng.integers(1, 4, 4))
+    chances = rng.random(4)
     return replace(
         imaging,
-        crush=crush if chances[0] < 0.06 else 0,
-        ink=ink if chances[1] < 0.06 else 0,
+        folds=folds if chances[0] < 0.25 else imaging.folds,
+        tears=tears if chances[1] < 0.25 else imaging.tears,
+        crush=crush if chances[2] < 0.12 else 0,
+        ink=ink if chances[3] < 0.1 else 0,
     )

@@ -1,4 +1,4 @@
-"""Stain a section: optical densities for bright field, intensities for immunofluorescence."""
+"""Stain a section in bright field: optical densities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from biopsy_ai.synthesis.cells import Nuclei
 from biopsy_ai.synthesis.geometry import Geometry
 from biopsy_ai.synthesis.parameters import ImagingParams, TissueParams
 from biopsy_ai.synthesis.raster import Layers, fill_polygon, parted
@@ -18,6 +17,9 @@ from biopsy_ai.synthesis.texture import Float32, fibrous_noise, smooth_noise, wh
 
 OXIDATIVE = ("nadh", "sdh", "cox")
 """Stains that show mitochondria."""
+
+HYBRID_WEIGHT = (0.35, 0.65)
+"""A hybrid fiber holds so much of the myosin of one of its two types. [default]"""
 
 
 @cache
@@ -36,7 +38,7 @@ def _density(rgb: Any) -> Float32:
     return np.asarray(-np.log10((np.asarray(rgb, dtype=float) + 1) / 256), dtype=np.float32)
 
 
-def _rim(layers: Layers, mpp: float) -> tuple[Float32, Float32]:
+def rim_distances(layers: Layers, mpp: float) -> tuple[Float32, Float32]:
     """Distance to the fiber border from inside and from outside, µm."""
     import cv2
 
@@ -71,7 +73,7 @@ def stain_bright_field(
     color = {k: _density(v) for k, v in palette.items() if k != "fibers" and v is not None}
     jitter = np.clip(1 + imaging.hue_jitter * rng.standard_normal((len(color), 3)), 0.5, 1.6)
     color = {k: v * j.astype(np.float32) for (k, v), j in zip(color.items(), jitter, strict=True)}
-    inside, _ = _rim(layers, mpp)
+    inside, _ = rim_distances(layers, mpp)
     fiber_od = _fiber_densities(geometry, palette, color, stain, imaging, rng)
     mean_fiber = fiber_od[1:].mean(0) if len(fiber_od) > 1 else color["endomysium"]
 
@@ -125,7 +127,7 @@ def stain_bright_field(
     od[holes] *= float(rng.uniform(0.0, 0.25))
 
     if (layers.fat > 0).any():
-        _draw_fat(od, layers, color["collagen"], mpp, rng)
+        draw_fat(od, layers, color["collagen"], mpp, rng)
     if adipose is not None:
         od = np.where(layers.lobule[..., None] & ~is_fiber[..., None], adipose, od)
     if "nuclei" in color:
@@ -232,7 +234,7 @@ def _fiber_densities(
         by_type["IIA"] = by_type["IIA"] * np.float32(rng.uniform(0.8, 1.1))
     table = np.zeros((len(geometry.fibers) + 1, 3), dtype=np.float32)
     for i, fiber in enumerate(geometry.fibers, start=1):
-        base = by_type[fiber.type] * shift
+        base = _of_type(fiber.type, by_type, rng) * shift
         if fiber.condition == "regenerating":
             base = 0.5 * base + 0.5 * color["basophilic"]
         elif fiber.condition in ("necrotic", "phagocytosed"):
@@ -247,6 +249,15 @@ def _fiber_densities(
         tilt = 1 + 0.15 * imaging.fiber_variation * rng.standard_normal(3)
         table[i] = base * gain * tilt
     return table
+
+
+def _of_type(name: str, by_type: dict[str, Float32], rng: np.random.Generator) -> Float32:
+    """Optical density of a type; a hybrid lies between its two."""
+    if name in by_type:
+        return by_type[name]
+    first, second = (by_type[part] for part in name.split("/"))
+    weight = np.float32(rng.uniform(*HYBRID_WEIGHT))
+    return weight * first + (1 - weight) * second
 
 
 def _condition_texture(
@@ -300,80 +311,13 @@ def _wind(
     factor[top:bottom, left:right][inside] *= (1 + float(rng.uniform(low, high)) * rings)[inside]
 
 
-def _draw_fat(
+def draw_fat(
     od: Float32, layers: Layers, rim_color: Float32, mpp: float, rng: np.random.Generator
 ) -> None:
+    """Draw fat cells, clear with a thin rim, into a picture (H, W, channels)."""
     import cv2
 
     fat = layers.fat
     depth = cv2.distanceTransform(parted(fat), cv2.DIST_L2, 3) * mpp
     rim = np.exp(-((depth / float(rng.uniform(0.6, 1.4))) ** 2))[..., None]
     od[fat > 0] = (rim * rim_color * float(rng.uniform(0.8, 1.8)))[fat > 0]
-
-
-def stain_fluorescence(
-    geometry: Geometry,
-    layers: Layers,
-    holes: NDArray[np.bool_],
-    glass: NDArray[np.bool_],
-    *,
-    imaging: ImagingParams,
-    mpp: float,
-    rng: np.random.Generator,
-) -> Float32:
-    """Relative intensity of the fiber-border channel, (H, W), about 0..1.
-
-    Laminin or WGA lies on the membrane of each fiber, in vessel walls and, more or less,
-    throughout the connective tissue.
-    """
-    shape = layers.labels.shape
-    inside, outside = _rim(layers, mpp)
-    patchy = smooth_noise(rng, shape, 30 / mpp)
-    fibrous = fibrous_noise(rng, shape, 3 / mpp)
-    fine = smooth_noise(rng, shape, 1.0 / mpp)
-    sheath = float(rng.uniform(0.5, 1.6))
-    middle = float(rng.uniform(0.3, 1.0))
-    membrane = np.exp(-0.5 * ((outside - middle) / sheath) ** 2)
-    fiber = layers.labels > 0
-    membrane[fiber] = np.exp(-0.5 * ((inside[fiber] + middle) / sheath) ** 2)
-    bright = np.clip(1 + 0.25 * patchy + 0.1 * fine, 0.15, 2.0)
-    image = membrane * bright
-    stroma = float(rng.choice([0.0, 0.03, rng.uniform(0.05, 0.9)]))
-    between = (layers.labels == 0) & (layers.fat == 0)
-    image = np.where(
-        between & ~layers.fascicle,
-        np.maximum(image * 0.9, stroma * np.clip(0.5 + 0.5 * fibrous, 0, 1.6)),
-        image,
-    )
-    gap = float(rng.uniform(0, 0.6))
-    image = np.where(between & layers.fascicle, np.maximum(image, gap * layers.septa), image)
-    vessel = float(rng.uniform(0.3, 1.5))
-    image[layers.vessel_wall] = vessel * np.clip(1 + 0.3 * fibrous[layers.vessel_wall], 0.3, 2)
-    image[layers.vessel_lumen] *= 0.1
-    image[layers.nerve] = 0.4 * np.clip(1 + fine[layers.nerve], 0, 2)
-    image[layers.infiltrate] += 0.3 * np.clip(fine[layers.infiltrate], 0, 2)
-    if (layers.fat > 0).any():
-        rim = np.zeros((*shape, 1), dtype=np.float32)
-        _draw_fat(rim, layers, np.ones(1, dtype=np.float32), mpp, rng)
-        image = np.where(layers.fat > 0, rim[..., 0] * vessel * 0.7, image)
-    count = len(geometry.fibers)
-    # in some stains, and in some fibers of any, the inside is as dark as the space around
-    strength = rng.uniform(0.0, 0.004) if rng.random() < 0.35 else rng.uniform(0.005, 0.06)
-    glow = rng.gamma(2.0, float(strength), count + 1).astype(np.float32)
-    glow[rng.random(count + 1) < 0.1] *= 0.05
-    haze = rng.random(count + 1) < float(rng.choice([0.01, 0.06]))
-    glow[haze] = rng.uniform(0.2, 0.7, int(haze.sum()))
-    glow[0] = 0
-    mottle = np.clip(1 + 0.3 * fine + 0.2 * patchy, 0, 2)
-    image += np.where(holes, 0, glow[layers.labels]) * mottle
-    if rng.random() < 0.5:
-        # out-of-focus membrane of obliquely cut fibers: a crescent inside one side of the fiber
-        crescent = np.exp(-inside / float(rng.uniform(1.5, 5))) * np.clip(patchy, 0, 1.5)
-        image += float(rng.uniform(0.1, 0.5)) * np.where(layers.labels > 0, crescent, 0)
-    spots = (smooth_noise(rng, shape, 2.0 / mpp) > 3.1) & (layers.labels > 0)
-    image[spots] += float(rng.uniform(0.1, 0.6))
-    image[glass] = 0
-    return np.asarray(image, dtype=np.float32)
-
-
-__all__ = ["Nuclei", "stain_bright_field", "stain_fluorescence"]

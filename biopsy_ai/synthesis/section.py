@@ -18,13 +18,14 @@ from biopsy_ai.synthesis.cells import (
     lesion_nuclei,
     place_nuclei,
 )
+from biopsy_ai.synthesis.fluorescence import stain_border, stain_myosin, stain_nuclei
 from biopsy_ai.synthesis.geometry import Geometry
 from biopsy_ai.synthesis.imaging import fold_factor, scan_bright_field, scan_fluorescence, tears
 from biopsy_ai.synthesis.layout import build_geometry
 from biopsy_ai.synthesis.lesions import add_lesions, fill_gaps
 from biopsy_ai.synthesis.parameters import SectionParams, TissueParams
 from biopsy_ai.synthesis.raster import Layers, rasterize
-from biopsy_ai.synthesis.render import stain_bright_field, stain_fluorescence
+from biopsy_ai.synthesis.render import stain_bright_field
 from biopsy_ai.synthesis.texture import picture_density, smooth_noise, spread_picture
 from biopsy_ai.synthesis.truth import (
     fiber_table,
@@ -44,13 +45,15 @@ class SyntheticSection:
     """
 
     image: NDArray
-    """(H, W, 3) uint8 for bright field, (H, W) uint16 border channel for immunofluorescence."""
+    """(H, W, 3) uint8 for bright field; for immunofluorescence uint16, (H, W) with one channel,
+    (H, W, channels) with more, in the order of `SectionParams.channels`."""
     mpp: float
     """Pixel size, µm."""
     labels: NDArray[np.int32]
     """(H, W) fibers: sarcoplasm up to the inner edge of the membrane."""
     fibers: pd.DataFrame
-    """One row per fiber: label, type, condition, atrophic, angular, fascicle."""
+    """One row per fiber: label, type, condition, atrophic, angular, fascicle, and unit where there
+    are motor units (numbers from 1)."""
     nuclei_labels: NDArray[np.int32]
     """(H, W) nuclei."""
     nuclei: pd.DataFrame
@@ -186,11 +189,22 @@ def _picture(
     imaging, mpp = params.imaging, params.mpp
     folds, crushed, marked, dust = (np.zeros_like(empty) for _ in range(4))
     holes = freezing_holes(layers, imaging, mpp, rng)
+    pyknotic = np.concatenate([[False], nuclei.kind == KINDS.index("clumped")])
     if params.stain == "if":
-        intensity = stain_fluorescence(
-            geometry, layers, holes, empty, imaging=imaging, mpp=mpp, rng=rng
-        )
-        image: NDArray = scan_fluorescence(intensity, imaging, mpp, rng)
+        planes: dict[str, NDArray] = {}
+        if "border" in params.channels:
+            border = stain_border(geometry, layers, holes, empty, imaging=imaging, mpp=mpp, rng=rng)
+            planes["border"] = scan_fluorescence(border, imaging, mpp, rng)
+        if params.channels != ("border",):
+            # from the other stream: the border is the same with and without them
+            types = stain_myosin(
+                geometry, layers, holes, empty, imaging=imaging, mpp=mpp, rng=aside
+            )
+            dyed = stain_nuclei(nuclei_labels, layers, empty, mpp=mpp, rng=aside, pyknotic=pyknotic)
+            for name, plane in {**types, "nuclei": dyed}.items():
+                planes[name] = scan_fluorescence(plane, imaging, mpp, aside)
+        shown = [planes[name] for name in params.channels]
+        image: NDArray = shown[0] if len(shown) == 1 else np.stack(shown, axis=-1)
         return _Picture(image, folds, holes, crushed, marked, dust)
     od = stain_bright_field(
         geometry,
@@ -203,7 +217,7 @@ def _picture(
         imaging=imaging,
         mpp=mpp,
         rng=rng,
-        pyknotic=np.concatenate([[False], nuclei.kind == KINDS.index("clumped")]),
+        pyknotic=pyknotic,
         adipose=fat,
     )
     if imaging.folds:

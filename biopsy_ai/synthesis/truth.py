@@ -61,14 +61,20 @@ def fibers_under(nuclei_labels: Labels, labels: Labels) -> NDArray[np.int64]:
 
 
 def fiber_table(fibers: list[FiberShape]) -> pd.DataFrame:
-    """One row per fiber; fiber ``i`` of the list has label ``i + 1``."""
-    return pd.DataFrame(
+    """One row per fiber; fiber ``i`` of the list has label ``i + 1``.
+
+    The column ``unit`` is there where the fibers have motor units.
+    """
+    table = pd.DataFrame(
         [
             (i, f.type, f.condition, f.atrophic, f.angular, f.fascicle)
             for i, f in enumerate(fibers, start=1)
         ],
         columns=["label", "type", "condition", "atrophic", "angular", "fascicle"],
     )
+    if any(f.unit for f in fibers):
+        table["unit"] = [f.unit for f in fibers]
+    return table
 
 
 def nucleus_table(

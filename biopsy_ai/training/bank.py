@@ -48,6 +48,11 @@ _MANY_SMALL = 0.5
 _ALL_SMALL = 0.15
 """Share of the sections whose fibers are all small, as in children and in mice."""
 
+_LOOSE = 0.25
+"""Share of the enzyme sections whose fibers lie apart, round and each by itself."""
+
+_ENZYMES = ("atpase:9.4", "atpase:4.6", "atpase:4.3", "nadh", "sdh", "cox")
+
 _REAL_FAT = 0.5
 """Share of the sections whose lobules are painted with real fat, where some is given."""
 
@@ -125,6 +130,13 @@ def render_training_section(
             endomysium_um=float(rng.uniform(0.6, 1.6)),
             perimysium_um=min(tissue.perimysium_um, 25.0),
             crack_um=min(tissue.crack_um, 0.5),
+        )
+    if stain in _ENZYMES and rng.random() < _LOOSE:
+        tissue = replace(
+            tissue,
+            endomysium_um=float(rng.uniform(5, 20)),
+            rounding=float(rng.uniform(0.2, 0.9)),
+            fibrosis=0.0,
         )
     if stain == "if":
         # in laminin fat cells, vessels and what is left of a fiber among infiltrates look like

@@ -96,6 +96,42 @@ def test_a_fiber_without_a_reason_is_not_excluded(tmp_path, nothing) -> None:
     assert only["properties"]["metadata"] == {"label": "3"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "excluded", "name", "color"),
+    [
+        ("IIA", "", "Fiber: IIA", [213, 94, 0]),
+        ("I/IIA", "", "Fiber: I/IIA", [204, 121, 167]),
+        ("undetermined", "", "Fiber: undetermined", [153, 153, 153]),
+        ("IIB", "", "Fiber: IIB", [0, 158, 115]),
+        ("", "", "Fiber", [0, 158, 115]),
+        (None, "", "Fiber", [0, 158, 115]),
+        ("I", "torn", "Excluded fiber", [230, 159, 0]),
+    ],
+)
+def test_typed_fibers_have_a_class_of_their_own_and_are_read_back(
+    tmp_path, kind, excluded, name, color
+) -> None:
+    triangle = np.array([(1.0, 2.0), (5.0, 2.0), (5.0, 8.0)])
+    fibers = pd.DataFrame(
+        {
+            "label": [7],
+            "type": pd.Series([kind], dtype=object),
+            "type_posterior": [0.875],
+            "group": pd.array([3], dtype="Int64"),
+            "excluded": [excluded],
+        }
+    )
+    path = tmp_path / "f.geojson"
+    write_geojson(path, [(7, triangle)], image_id="a", fibers=fibers)
+    (only,) = json.loads(path.read_text("utf-8"))["features"]
+    properties = only["properties"]
+    assert properties["classification"] == {"name": name, "color": color}
+    assert properties["measurements"] == {"Type Posterior": 0.875, "Group": 3}
+    assert properties["metadata"].get("type") == (kind or None)
+    (outline,) = read_geojson(path).outlines
+    assert outline.label == 7
+
+
 def test_ids_are_stable_and_differ_between_fibers_and_images(tmp_path, fibers) -> None:
     triangle = np.array([(1.0, 2.0), (5.0, 2.0), (5.0, 8.0)])
 

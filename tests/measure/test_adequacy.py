@@ -33,7 +33,7 @@ def section(n: int = 300, n_fascicles: int = 3, seed: int = 0) -> pd.DataFrame:
             "shape_assessable": True,
             "excluded": "",
             "fascicle": 1 + np.arange(n) * n_fascicles // n,
-            "fiber_type": np.where(np.arange(n) % 3, "II", "I"),
+            "type": np.where(np.arange(n) % 3, "II", "I"),
         }
     )
 
@@ -102,7 +102,7 @@ def test_the_limits_of_the_user_decide() -> None:
 
 
 def test_what_the_section_does_not_tell_is_neither_enough_nor_too_little() -> None:
-    fibers = section().drop(columns=["fiber_type", "fascicle"])
+    fibers = section().drop(columns=["type", "fascicle"])
     found = summarize_adequacy(fibers)
     assert found["statistics"]["type_grouping"]["enough"] is None
     entry = found["statistics"]["perifascicular_atrophy"]
@@ -115,7 +115,7 @@ def test_what_the_section_does_not_tell_is_neither_enough_nor_too_little() -> No
 
 def test_one_type_cannot_be_compared() -> None:
     fibers = section()
-    fibers["fiber_type"] = ["I", "undetermined", None] * 100
+    fibers["type"] = ["I", "undetermined", None] * 100
     counts = count_fibers(fibers)
     assert counts["by type"] == {"I": 100}
     assert counts["fibers of the rarer type"] == 0

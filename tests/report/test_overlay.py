@@ -107,3 +107,34 @@ def test_lines_are_thicker_where_shapes_are_large(draw) -> None:
         for factor in (0.3, 1.5)
     )
     assert large > 1.4 * small
+
+
+def test_tints_are_seen_on_a_dark_section(draw, backdrop) -> None:
+    backdrop.pixels[:] = 0
+    image = draw(Shapes([SQUARE], (0.5, 0.5), BLUE, width=0, tinted=True))
+    dark = overlay.DARKEST * (1 - overlay.TINT)
+    assert image[80, 80] == pytest.approx((dark, dark, dark + 200 * overlay.TINT), abs=2)
+    assert (image[200, 200] == 0).all()
+
+
+def test_numbers_are_small_where_there_is_little_room(draw) -> None:
+    place = np.array([[50.0, 100.0]])
+
+    def written(room_um: float) -> np.ndarray:
+        image = draw(Numbers(place, ["88"], np.array([room_um])))
+        return np.array(np.nonzero((image < 60).all(axis=2)))
+
+    large, small, beside = written(40.0), written(6.0), written(1.0)
+    assert np.ptp(small[0]) < 0.8 * np.ptp(large[0])
+    for inside in (large, small):
+        assert inside.mean(axis=1) == pytest.approx((199.5, 399.5), abs=5)
+    assert np.ptp(beside[0]) > 7
+    assert beside[1].min() > 402
+
+
+def test_lines_with_a_halo_are_thin_around_small_shapes(draw) -> None:
+    widths = []
+    for factor in (0.2, 0.6, 2.0):
+        image = draw(Shapes([SQUARE * factor], (0.5, 0.5), RED, halo=True))
+        widths.append(is_color(image, RED).sum() / factor)
+    assert widths[0] < widths[1] < widths[2]

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from drawn_results import fascicles_of, nuclei_of
+from drawn_results import fascicles_of, nuclei_of, patterns_of, with_patterns
 
 from biopsy_ai import labels as label_room
+from biopsy_ai.config import AnalysisConfig, MeasurementConfig
 from biopsy_ai.errors import Cancelled, OutputError
 from biopsy_ai.formats import read_class_map
 from biopsy_ai.formats.label_image import read_label_image
@@ -35,10 +36,11 @@ class Done:
     segmentation: Segmentation
     name: str = "Schnitt ä 1"
     slide: None = None
-    config: None = None
+    config: AnalysisConfig = field(default_factory=AnalysisConfig)
     nuclei: pd.DataFrame | None = None
     fascicles: Fascicles | None = None
     quality: pd.DataFrame | None = None
+    patterns: Any = None
     summary: dict[str, Any] = field(
         default_factory=lambda: {"warnings": ["a"], "provenance": {"outlines_sha256": "abc"}}
     )
@@ -61,17 +63,18 @@ def all_done(fibers, segmentation) -> Done:
     height, width = segmentation.labels.shape
     nuclei, table = nuclei_of((2 * height, 2 * width), mpp=(0.25, 0.25))
     classes = np.indices((height // 2, width // 2)).sum(axis=0) // 9 % len(TISSUE_CLASSES)
-    fibers["condition"] = np.where(np.arange(len(fibers)) % 7 == 0, "split", "normal")
-    fibers["split"] = 0.5
+    condition = np.where(np.arange(len(fibers)) % 7 == 0, "split", "normal")
     tiles = pd.DataFrame({"y_um": [0.0], "x_um": [0.0], "excluded": [""]})
     return Done(
-        fibers,
+        with_patterns(fibers).assign(condition=condition, split=0.5),
         replace(
             segmentation, nuclei=nuclei, tissue=TissueMap(classes.astype(np.uint8), (1.0, 1.0))
         ),
         nuclei=table,
         fascicles=fascicles_of(segmentation),
         quality=tiles,
+        patterns=patterns_of(fibers),
+        config=AnalysisConfig(measurement=MeasurementConfig(limits={"min_fibers": 20})),
     )
 
 
@@ -110,6 +113,7 @@ def test_all_results_of_a_section_stand_in_the_folder_and_agree(tmp_path, all_do
     assert nuclei["label"].tolist() == all_done.nuclei["label"].tolist()
     assert set(nuclei["tissue_class"]) == {"fiber"}
     assert len(pd.read_csv(folder / "quality.csv")) == 1
+    assert len(pd.read_csv(folder / "contacts.csv")) == len(all_done.fibers) - 1
 
 
 def test_large_images_are_never_held_whole(tmp_path, monkeypatch, all_done) -> None:
@@ -138,10 +142,10 @@ def test_large_images_are_never_held_whole(tmp_path, monkeypatch, all_done) -> N
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_results_that_no_longer_apply_are_removed(tmp_path, all_done, segmentation) -> None:
+def test_results_that_no_longer_apply_are_removed(tmp_path, all_done, done) -> None:
     save_analysis(all_done, tmp_path)
     (tmp_path / "notes of mine.txt").write_text("keep")
-    save_analysis(Done(all_done.fibers.drop(columns="condition"), segmentation), tmp_path)
+    save_analysis(done, tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted([*FILES, "notes of mine.txt"])
 
 
@@ -163,6 +167,29 @@ def test_conditions_that_were_not_judged_have_no_picture(tmp_path, all_done) -> 
     all_done.fibers["condition"] = ""
     save_analysis(all_done, tmp_path)
     assert set(RESULT_FILES) - set(os.listdir(tmp_path)) == {"overlay_condition.png"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "missing"),
+    [
+        (["type"], {"overlay_types.png", "overlay_groups.png"}),
+        (["is_enclosed"], {"overlay_groups.png"}),
+        (["is_atrophic"], {"overlay_atrophy.png"}),
+    ],
+)
+def test_patterns_that_were_not_looked_for_have_no_picture(
+    tmp_path, all_done, columns, missing
+) -> None:
+    for column in columns:
+        all_done.fibers[column] = None
+    save_analysis(all_done, tmp_path)
+    assert set(RESULT_FILES) - set(os.listdir(tmp_path)) == missing
+    assert is_complete(tmp_path, all_done.summary)
+
+
+def test_too_few_fibers_have_no_histogram(tmp_path, all_done) -> None:
+    save_analysis(replace(all_done, config=AnalysisConfig()), tmp_path)
+    assert set(RESULT_FILES) - set(os.listdir(tmp_path)) == {"sizes_by_type.png"}
 
 
 def test_progress_goes_from_nothing_to_all(tmp_path, all_done) -> None:

@@ -1,0 +1,139 @@
+"""The table of a run over many slides: what became of each, and what is worth comparing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from biopsy_ai.formats import write_csv
+from biopsy_ai.formats.tables import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Status = Literal["ok", "failed", "skipped"]
+
+COHORT_FILE = "cohort.csv"
+
+REGISTRATION_FILE = "registration.json"
+"""A folder that holds it is that of a block of serial sections, and of no slide."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one slide.
+
+    Attributes
+    ----------
+    source
+        The slide, or the file with outlines where there is no slide.
+    status
+        ``"ok"``, ``"failed"``, or ``"skipped"`` where the same result was already there.
+    folder
+        Folder with the results; ``None`` if the slide failed.
+    summary
+        Content of the slide's summary.json; empty if the slide failed.
+    reason
+        Why the slide failed or was skipped.
+    seconds
+        Time spent on the slide, with writing the results.
+    notes
+        What a sample sheet says of the slide, by column.
+    """
+
+    source: Path
+    status: Status
+    folder: Path | None
+    summary: dict[str, Any]
+    reason: str = ""
+    seconds: float = 0.0
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_cohort(
+    outcomes: Iterable[Outcome], path: str | Path, *, earlier: pd.DataFrame | None = None
+) -> None:
+    """Write one row per slide as CSV.
+
+    Parameters
+    ----------
+    outcomes
+        The slides of this run.
+    path
+        The file to write.
+    earlier
+        Rows of earlier runs into the same folder; those of other slides are kept.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame([_row(outcome) for outcome in outcomes])
+    if earlier is not None and {"slide", "folder"} <= set(earlier.columns):
+        folders = set(table["folder"]) - {""}
+        other = ~earlier["slide"].isin(table["slide"]) & ~earlier["folder"].isin(folders)
+        if other.any():
+            table = pd.concat([earlier[other], table], ignore_index=True)
+    write_csv(path, table)
+
+
+def read_cohort(path: Path) -> pd.DataFrame | None:
+    """Read the table of an earlier run; None where there is none that can be read."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    row = {
+        "slide": printable(str(outcome.source.resolve())),
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "folder": "" if outcome.folder is None else printable(outcome.folder.name),
+        **_statistics(outcome.summary),
+        "seconds": round(outcome.seconds, 2),
+    }
+    # what was measured keeps its name
+    noted = {f"sheet_{key}" if key in row else key: text for key, text in outcome.notes.items()}
+    return {**row, **noted}
+
+
+def _statistics(summary: dict[str, Any]) -> dict[str, Any]:
+    """Pick what is worth comparing between slides; empty where the slide failed."""
+    fibers = summary.get("fibers") or {}
+    quantities = fibers.get("quantities") or {}
+    factors = fibers.get("atrophy_hypertrophy") or {}
+    image = summary.get("image") or {}
+    row: dict[str, Any] = {
+        "n_fibers": fibers.get("n_fibers"),
+        "n_measured": fibers.get("n_measured"),
+        "fibers_per_mm2": (fibers.get("density") or {}).get("fibers_per_mm2"),
+        "fiber_area_fraction": fibers.get("fiber_area_fraction"),
+    }
+    for name in ("area_um2", "min_feret_um"):
+        for statistic in ("median", "mean", "sd"):
+            row[f"{statistic}_{name}"] = (quantities.get(name) or {}).get(statistic)
+    row["variability_coefficient"] = (fibers.get("variability_coefficient") or {}).get("value")
+    for name in ("atrophy_factor", "hypertrophy_factor"):
+        row[name] = (factors.get(name) or {}).get("value")
+    tissue, nuclei, quality = (summary.get(part) or {} for part in ("tissue", "nuclei", "quality"))
+    for name in ("fiber", "endomysium", "perimysium", "connective", "fat"):
+        row[f"{name}_percent"] = tissue.get(f"{name}_percent")
+    row["mean_endomysial_width_um"] = tissue.get("mean_endomysial_width_um")
+    row["collagen_percent"] = (tissue.get("collagen") or {}).get("collagen_percent")
+    row["internal_fiber_percent"] = nuclei.get("internal_fiber_percent")
+    row["centralization_index"] = (nuclei.get("centralization") or {}).get("index")
+    row["interstitial_nuclei_per_mm2"] = (nuclei.get("interstitial") or {}).get("per_mm2_tissue")
+    for flag, found in (summary.get("condition") or {}).items():
+        row[f"{flag}_fiber_percent"] = found.get("percent")
+    row["n_fascicles"] = (summary.get("fascicles") or {}).get("n")
+    row["stain"] = image.get("stain")
+    row["recognised_stain"] = quality.get("stain")
+    row["excluded_tissue_percent"] = quality.get("excluded_percent")
+    mpp = image.get("mpp") or summary.get("outlines_mpp") or [None, None]
+    row["mpp_y"], row["mpp_x"] = mpp
+    row["warnings"] = " ".join(summary.get("warnings") or [])
+    return row

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from drawn_hexagons import MPP, found, hexagons
+
+from biopsy_ai.patterns.contact_summary import summarize_contacts
+from biopsy_ai.patterns.contacts import Contacts
+
+
+def test_wide_endomysium_shows_as_few_sides_of_inner_fibers():
+    dense = summarize_contacts(found(hexagons(6, 6), MPP))
+    assert dense["plausible"]
+    assert dense["note"] == ""
+    wide = found(hexagons(6, 6, gap=9.0), MPP)
+    summary = summarize_contacts(wide)
+    assert summary["n_inner"] == 16
+    assert summary["n_edges"] == 0
+    assert summary["mean_inner_degree"] == 0.0
+    assert summary["plausible"] is False
+    assert summary["median_gap_um"] is None
+    assert summary["spacing_um"] == pytest.approx(9.0, abs=0.6)
+    assert "contact_gap_um" in summary["note"]
+
+
+def test_pieces_of_fibers_show_as_too_many_sides():
+    labels = hexagons(6, 6)
+    contacts = found(labels, MPP)
+    many = Contacts(
+        contacts.labels,
+        contacts.pairs,
+        contacts.gap_um,
+        contacts.shared_um,
+        contacts.shared_share,
+        contacts.inner,
+        contacts.max_gap_um,
+        np.full(36, 7),
+    )
+    assert "in pieces" in summarize_contacts(many)["note"]
+    unknown = contacts.among(np.ones(36, bool))
+    assert summarize_contacts(unknown)["plausible"] is None
+
+
+def test_fibers_that_are_missed_or_lie_apart():
+    labels = hexagons(7, 7)
+    contacts = found(labels, MPP)
+    few = Contacts(
+        contacts.labels,
+        contacts.pairs,
+        contacts.gap_um,
+        contacts.shared_um,
+        contacts.shared_share,
+        contacts.inner,
+        contacts.max_gap_um,
+        np.full(49, 4),
+        contacts.spacing_um,
+    )
+    summary = summarize_contacts(few)
+    assert summary["plausible"] is False
+    assert "missed" in summary["note"]
+
+
+def test_without_fibers_nothing_is_known():
+    summary = summarize_contacts(found(np.zeros((60, 60), np.int32)))
+    assert summary["n_fibers"] == summary["n_edges"] == summary["n_inner"] == 0
+    assert summary["mean_inner_degree"] is None
+    assert summary["plausible"] is None
+    assert "no fiber" in summary["note"]
