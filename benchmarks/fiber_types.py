@@ -35,10 +35,12 @@ from biopsy_ai.synthesis import (
     random_imaging,
     synthesize_section,
 )
+from biopsy_ai.synthesis.files import write_image
 
 FIRST_SEED = 940_000
 CHANNELS = ("border", "I", "IIA", "IIX")
 STAINS = ("atpase:9.4", "atpase:4.6", "atpase:4.3", "if")
+TELL_SUBTYPES = ("atpase:4.6", "if")
 TISSUES: dict[str, tuple[str, dict[str, float]]] = {
     "type I 20 %": ("normal", {"type1_share": 0.2}),
     "type I 50 %": ("normal", {"type1_share": 0.5}),
@@ -78,7 +80,9 @@ class Judged:
 
     @property
     def subtype_accuracy(self) -> float:
-        """The same over all types."""
+        """The same over all types; NaN where the stain does not tell kinds of type II apart."""
+        if self.stain not in TELL_SUBTYPES:
+            return float("nan")
         return balanced_accuracy(self.rows["true"], self.rows["type"])
 
     @property
@@ -149,7 +153,10 @@ def judge(tissue: str, stain: str, section: SyntheticSection, reader: Reader) ->
     channels = {name: k for k, name in enumerate(CHANNELS)} if stain == "if" else {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "section.tif"
-        write_picture(path, section)
+        if channels:
+            write_image(path, section.image, section.mpp, CHANNELS)
+        else:
+            write_picture(path, section)
         reading = reader(path, MPP, stain, channels)
     grouping = reading.summary["patterns"].get("type_grouping") or {}
     found_r = grouping.get("assortativity")

@@ -129,6 +129,20 @@ def _statistics(summary: dict[str, Any]) -> dict[str, Any]:
     row["interstitial_nuclei_per_mm2"] = (nuclei.get("interstitial") or {}).get("per_mm2_tissue")
     for flag, found in (summary.get("condition") or {}).items():
         row[f"{flag}_fiber_percent"] = found.get("percent")
+    types, patterns = summary.get("types") or {}, summary.get("patterns") or {}
+    row["type_1_share"] = (types.get("type_1_share") or {}).get("share")
+    for kind in ("I", "II", "IIA", "IIX"):
+        of_type = ((types.get("by_type") or {}).get(kind) or {}).get("quantities") or {}
+        row[f"mean_min_feret_um_{kind}"] = (of_type.get("min_feret_um") or {}).get("mean")
+    grouping, atrophy = (patterns.get(part) or {} for part in ("type_grouping", "grouped_atrophy"))
+    for name in ("p", "assortativity", "assortativity_low", "assortativity_high", "n_edges"):
+        row[f"type_grouping_{name}"] = grouping.get(name)
+    row["atrophic_fiber_share"] = (atrophy.get("atrophic") or {}).get("share")
+    row["grouped_atrophy_p"] = atrophy.get("p")
+    row["grouped_atrophy_assortativity"] = atrophy.get("assortativity")
+    perifascicular = patterns.get("perifascicular_atrophy") or {}
+    row["perifascicular_atrophy_ratio"] = perifascicular.get("ratio")
+    row["perifascicular_atrophy_p"] = perifascicular.get("p")
     row["n_fascicles"] = (summary.get("fascicles") or {}).get("n")
     row["stain"] = image.get("stain")
     row["recognised_stain"] = quality.get("stain")

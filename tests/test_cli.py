@@ -119,6 +119,14 @@ def test_bad_usage(section: DrawnSection, tmp_path: Path, arguments: list[str], 
         ),
         ({}, "median min Feret 50.2 µm, nuclei not assessable -> "),
         ({"nuclei": {"assessable": True, "internal_fiber_percent": None}}, "50.2 µm -> "),
+        (
+            {
+                "types": {"type_1_share": {"share": 0.474}},
+                "patterns": {"type_grouping": {"assortativity": 0.536, "p": 0.0002}},
+            },
+            "not assessable, type I 47 %, assortativity of types +0.54 (p = 0.0002) -> ",
+        ),
+        ({"patterns": {"type_grouping": {"p": None}}}, "nuclei not assessable -> "),
     ],
 )
 def test_the_result_line_tells_first_what_a_user_wants(found: dict[str, Any], said: str) -> None:
@@ -148,6 +156,7 @@ class TestAnalyze:
             "RoiSet.zip",
             "overlay.png",
             "overlay_condition.png",
+            "contacts.csv",
             "quality.csv",
             "summary.json",
         }

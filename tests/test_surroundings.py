@@ -118,7 +118,8 @@ def test_columns_of_the_fiber_table(analysis: Analysis) -> None:
         *("n_nuclei", "n_internal_nuclei", "is_centrally_nucleated", "fascicle", "layer"),
         *FLAGS,
         *("condition", "condition_reason", "type", "type_posterior", "type_i_posterior"),
-        *("group", "is_enclosed", "is_atrophic", "is_angular_atrophic", "atrophy_cluster"),
+        *("group", "is_enclosed", "is_atrophic", "is_angular_atrophic"),
+        *("is_hypertrophic", "atrophy_cluster"),
         "excluded",
     ]
     assert fibers["label"].tolist() == analysis.segmentation.ids.tolist()

@@ -272,5 +272,12 @@ def _line(outcome: Outcome) -> str:
         said.append(f"internal nuclei in {internal:.1f} % of fibers")
     elif not nuclei.get("assessable"):
         said.append("nuclei not assessable")
+    share = ((summary.get("types") or {}).get("type_1_share") or {}).get("share")
+    if share is not None:
+        said.append(f"type I {100 * share:.0f} %")
+    grouping = (summary.get("patterns") or {}).get("type_grouping") or {}
+    if grouping.get("p") is not None:
+        r, p = grouping["assortativity"], grouping["p"]
+        said.append(f"assortativity of types {r:+.2f} (p = {p:.2g})")
     note = f" ({outcome.reason})" if outcome.status == "skipped" else ""
     return f"{outcome.source.name}: {', '.join(said)} -> {outcome.folder}{note}"

@@ -132,7 +132,9 @@ def assortativity_interval(
     their number less one, as a jackknife that leaves out one fascicle at a time does. Else the
     influences of fibers up to 4 contacts apart are taken as correlated, with weights that fall
     linearly (Kojevnikov, Marmer & Song 2021, J Econometrics 222:882). Neither may fall below
-    1/√m, the error of a random mosaic (criteria §4.3).
+    1/√m, the error of a random mosaic (criteria §4.3). On 600 fibers the interval holds the mean
+    assortativity of random mosaics in 95 % of them and that of regrouped motor units in 85-93 %:
+    which units are of which type is a matter of chance too, and one section does not show it.
     """
     from scipy.special import ndtri, stdtrit
 

@@ -23,8 +23,9 @@ def summarize_contacts(contacts: Contacts, limits: Limits = DEFAULTS) -> dict[st
     -------
     dict
         ``n_fibers``, ``n_edges``, ``n_inner``, ``mean_inner_degree``, ``mean_inner_sides``,
-        ``max_gap_um``, ``median_gap_um``, ``spacing_um``, ``plausible`` (None without inner
-        fibers) and ``note``: empty, or what is odd. Values that are not known are None.
+        ``max_gap_um``, ``widened_from_um``, ``median_gap_um``, ``spacing_um``, ``plausible`` (None
+        without inner fibers) and ``note``: empty, or what is odd. Values that are not known are
+        None.
 
     Notes
     -----
@@ -40,20 +41,18 @@ def summarize_contacts(contacts: Contacts, limits: Limits = DEFAULTS) -> dict[st
     elif sides is not None and sides < low:
         note = (
             f"inner fibers meet {sides:.1f} others within {contacts.max_gap_um:.1f} µm, fewer than "
-            f"the {low:g} of a plausible mosaic: "
+            f"the {low:g} of a plausible mosaic: fibers may be missed, or lie apart"
         )
-        if contacts.spacing_um > contacts.max_gap_um:
-            note += (
-                f"nine in ten neighbors lie within {np.ceil(contacts.spacing_um):.0f} µm of each "
-                "other, which contact_gap_um may be set to"
-            )
-        else:
-            note += "fibers may be missed, or lie apart"
     elif sides is not None and sides > high:
         note = (
             f"inner fibers meet {sides:.1f} others, more than the {high:g} of a plausible mosaic: "
             "there are fibers in pieces"
         )
+    if np.isfinite(contacts.widened_from_um):
+        note = (
+            f"contacts were sought within {contacts.max_gap_um:.0f} µm in place of "
+            f"{contacts.widened_from_um:.1f}: the endomysium is wide here"
+        ) + (f"; {note}" if note else "")
     return {
         "n_fibers": len(contacts.labels),
         "n_edges": len(contacts.pairs),
@@ -61,6 +60,7 @@ def summarize_contacts(contacts: Contacts, limits: Limits = DEFAULTS) -> dict[st
         "mean_inner_degree": contacts.mean_inner_degree(),
         "mean_inner_sides": sides,
         "max_gap_um": _known(contacts.max_gap_um),
+        "widened_from_um": _known(contacts.widened_from_um),
         "median_gap_um": float(np.median(contacts.gap_um)) if len(contacts.pairs) else None,
         "spacing_um": _known(contacts.spacing_um),
         "plausible": None if sides is None else low <= sides <= high,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class Contacts:
     spacing_um
         Gap within which nine in ten of the neighbors of inner fibers lie, whether or not they are
         in contact; NaN where it is not known.
+    widened_from_um
+        Gap that contacts were first sought over, where it proved too narrow; else NaN.
     """
 
     labels: NDArray[np.int64]
@@ -53,6 +55,7 @@ class Contacts:
     max_gap_um: float = np.nan
     n_sides: NDArray[np.int64] | None = None
     spacing_um: float = np.nan
+    widened_from_um: float = np.nan
 
     @property
     def degree(self) -> NDArray[np.int64]:
@@ -166,10 +169,33 @@ def find_contacts(
     0.4 median diameters [defaults], meets other fibers of its fascicle, so that no place is left
     for one more neighbor; where neither the image nor the edge of the tissue cuts it; and where it
     does not touch perimysium. That limit is wider than the gap of a contact, so that endomysium
-    too wide for contacts shows as a low mean degree of inner fibers, not as a lack of these.
+    too wide for contacts shows as few sides of inner fibers, not as a lack of these.
+
+    Where it does, inner fibers meeting fewer than 5.5 others, contacts are sought again over the
+    gap within which nine in ten of their neighbors lie: by the formula above fibrosis would leave
+    no graph. Permutations of labels stay valid on any graph that the labels did not make.
     """
     nodes = _nodes(table, ids)
     max_gap, reach = _gaps(nodes, limits)
+    found = _measured(fibers, mpp, nodes, max_gap, reach, limits, progress)
+    sides = found.mean_inner_sides()
+    wider = min(float(np.ceil(found.spacing_um)), reach) if np.isfinite(found.spacing_um) else 0.0
+    if sides is None or sides >= limits["inner_sides_low"] or wider <= max_gap:
+        return found
+    widened = _measured(fibers, mpp, nodes, wider, reach, limits, progress)
+    return replace(widened, widened_from_um=max_gap)
+
+
+def _measured(
+    fibers: LabelArray,
+    mpp: tuple[float, float],
+    nodes: pd.DataFrame,
+    max_gap: float,
+    reach: float,
+    limits: Limits,
+    progress: Progress | None,
+) -> Contacts:
+    """The contacts over gaps of some width."""
     lines = measure_territories(fibers, mpp, gap_um=max_gap, reach_um=reach, progress=progress)
     labels = nodes["label"].to_numpy(np.int64)
     n = len(labels)

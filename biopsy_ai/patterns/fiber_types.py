@@ -161,7 +161,11 @@ def _by_density(
         model = {DENSITY: found.as_dict()}
         if found.mixture is None:
             return _untyped(section.table, section.stain, found.why_not, values, model)
-        polarity = settle_polarity(section.stain, found.mixture.levels)
+        polarity = settle_polarity(
+            section.stain, found.mixture.levels, found.mixture.sds, section.limits
+        )
+        if polarity.why_not:
+            return _untyped(section.table, section.stain, polarity.why_not, values, model)
         shares = level_posteriors(found.mixture, values, section.places, section.limits)
         probabilities = probabilities_of_levels(polarity, *shares)
         separation = min(found.separations)

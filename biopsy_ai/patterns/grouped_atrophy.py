@@ -48,8 +48,8 @@ class GroupedAtrophy:
         JSON-ready, see `find_grouped_atrophy`.
     fibers
         One row per fiber of the table, in its order: ``label``, ``is_atrophic``,
-        ``is_angular_atrophic`` (boolean, missing where size, or shape, cannot be judged) and
-        ``atrophy_cluster`` (missing where in none).
+        ``is_angular_atrophic``, ``is_hypertrophic`` (boolean, missing where size, or shape, cannot
+        be judged) and ``atrophy_cluster`` (missing where in none).
     clusters
         One row per group, see `describe_clusters`.
     """
@@ -197,6 +197,8 @@ def _fiber_columns(table: pd.DataFrame, sets: SizeSets) -> pd.DataFrame:
     fibers.loc[~sets.judged, "is_atrophic"] = pd.NA
     fibers["is_angular_atrophic"] = pd.array(sets.angular, dtype="boolean")
     fibers.loc[~known, "is_angular_atrophic"] = pd.NA
+    fibers["is_hypertrophic"] = pd.array(sets.hypertrophic, dtype="boolean")
+    fibers.loc[~sets.judged, "is_hypertrophic"] = pd.NA
     return fibers
 
 

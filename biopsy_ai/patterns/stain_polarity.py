@@ -42,12 +42,15 @@ class Polarity:
         Whether the number and the places of the levels are those of the stain.
     text
         What was seen, in a sentence.
+    why_not
+        Why the levels cannot be named after all, or an empty string.
     """
 
     pale_to_dark: tuple[str, ...]
     between: str
     agrees: bool
     text: str
+    why_not: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -67,7 +70,9 @@ def why_no_types(stain: str) -> str:
     return str(stain_entry(stain).get("why_not", ""))
 
 
-def settle_polarity(stain: str, levels: np.ndarray) -> Polarity:
+def settle_polarity(
+    stain: str, levels: np.ndarray, sds: np.ndarray, limits: Limits = DEFAULTS
+) -> Polarity:
     """Name the levels of staining of a section.
 
     Parameters
@@ -76,6 +81,9 @@ def settle_polarity(stain: str, levels: np.ndarray) -> Polarity:
         One whose types can be told by levels.
     levels : (k,) ndarray of float
         Two or three levels, from pale to dark.
+    sds : (k,) ndarray of float
+        Standard deviation of the fibers of each.
+    limits : Limits, optional
 
     Returns
     -------
@@ -85,13 +93,23 @@ def settle_polarity(stain: str, levels: np.ndarray) -> Polarity:
     -----
     Criteria §3.1. The stain says which end is type I; the levels cannot, for two levels look the
     same either way. Three can contradict it: at pH 9.4 IIX is nearly as dark as IIA, so that the
-    middle one of three levels lies in the darker half, and at pH 4.3 they are both pale.
+    middle one of three levels lies in the darker half, and at pH 4.3 they are both pale. In a stain
+    of mitochondria two levels may be I beside both kinds of II, or IIX beside IIA and I together:
+    the level that holds two types scatters more.
     """
     entry = stain_entry(stain)
     between = str(entry["between"])
     if len(levels) == 2:
+        scatter = np.asarray(sds) / np.maximum(levels, 1e-9)
+        ratio = float(scatter[1] / max(scatter[0], 1e-9))
+        why_not = ""
+        if entry.get("approximate") and ratio > limits["dark_scatter_ratio_above"]:
+            why_not = (
+                "two levels of staining, and the darker one scatters more than the paler one "
+                f"({ratio:.1f} times): it may hold IIA beside I"
+            )
         note = str(entry.get("note", "two levels of staining, as expected"))
-        return Polarity(tuple(entry["two"]), between, True, note)
+        return Polarity(tuple(entry["two"]), between, True, note, why_not)
     place = float((levels[1] - levels[0]) / (levels[2] - levels[0]))
     seen = f"three levels of staining, the middle one {place:.0%} of the way from pale to dark"
     low, high = float(entry.get("middle_from", 0.0)), float(entry.get("middle_below", 1.0))

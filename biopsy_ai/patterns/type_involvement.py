@@ -68,7 +68,7 @@ def find_selective_atrophy(
     found: dict[str, Any] = {"assessable": True, "why_not": None}
     for name, own, other in (("type_1", "I", "II"), ("type_2", "II", "I")):
         ratio = float(groups[own].mean() / groups[other].mean())
-        limit = limits.reference(f"{name}_atrophy_ratio_below")
+        limit = limits.reference("selective_atrophy_ratio_below")
         most = limits["atrophy_factor_limit"]
         selective = bool(factors[own] > most and factors[other] <= most and ratio < limit.value)
         found[name] = {

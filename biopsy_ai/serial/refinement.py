@@ -16,13 +16,13 @@ NEIGHBORS = 14
 STIFFNESS = 0.15
 """How much the map resists local stretching, beside what its fibers say. [default]"""
 
-ROUNDS = 30
+ROUNDS = 60
 """Matches spread so many times at most."""
 
-REACH = 5.0
+REACH = 2.0
 """Matches spread so far at a time, in fiber diameters. [default]"""
 
-TOLERANCE = (0.55, 0.4)
+TOLERANCE = (0.5, 0.4)
 """Centers of matched fibers lie so near to where the map says, in fiber diameters: while matches
 spread, and at last. [default]"""
 
@@ -127,10 +127,10 @@ def grow_matches(
     diameter = 0.5 * (fixed.diameter_um + moving.diameter_um)
     here, there = fixed.centers_um, moving.centers_um
     tree = cKDTree(there)
+    wide = TOLERANCE[0] * diameter
     if isinstance(seeds, Seeds):
-        rows, columns, wide = seeds.fixed, seeds.moving, 2 * TOLERANCE[0] * diameter
+        rows, columns = seeds.fixed, seeds.moving
     else:
-        wide = TOLERANCE[0] * diameter
         everywhere = np.arange(len(fixed))
         rows, columns = _mutual(seeds(here), everywhere, tree, there, fixed, moving, wide)
     rows, columns = _fit_in(fixed, moving, rows, columns, wide)
