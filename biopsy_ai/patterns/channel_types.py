@@ -85,7 +85,7 @@ def name_combination(held: list[str]) -> str:
 def take_off_shine_through(
     positive: dict[str, Floats], brightness: dict[str, Floats], limits: Limits = DEFAULTS
 ) -> tuple[dict[str, Floats], list[str]]:
-    """Do not count as positive what shines through from another channel.
+    """Do not count as positive what comes from the type that another channel shows.
 
     Parameters
     ----------
@@ -99,14 +99,16 @@ def take_off_shine_through(
     -------
     positive : dict of str to (n,) ndarray of float
     notes : list of str
-        Which channel shines through into which.
+        Which channel shines through into which, and which antibody seems to bind two types.
 
     Notes
     -----
     Hybrids are few. Where more than half of the fibers of one channel are positive in another, and
     less bright there than the fibers that are positive in that alone, by a standard deviation of
     these, the light is that of the first channel; only what is as bright as the middle one of these
-    counts. Without that difference an antibody may bind both, which `check_channels` tells.
+    counts. Without that difference, where nine in ten are positive in both, the second antibody
+    seems to bind both types: the fibers are of the type that only one of them shows, and hybrids of
+    the two cannot be told. What remains is told by `check_channels`.
     """
     found = dict(positive)
     notes = []
@@ -119,15 +121,24 @@ def take_off_shine_through(
         light = brightness[target]
         sd = float(light[alone].std())
         weaker = float(light[alone].mean() - light[both].mean()) > max(sd, 1e-9)
-        if both.sum() <= limits["shine_through_share"] * holds.sum() or not weaker:
+        if both.sum() <= limits["shine_through_share"] * holds.sum():
             continue
-        as_bright = light >= float(np.median(light[alone]))
-        found[target] = np.where(both & ~as_bright, 0.0, found[target])
-        notes.append(
-            f"Channel {source} shines through into channel {target}: {int(both.sum())} of "
-            f"{int(holds.sum())} fibers that are positive in {source} are weakly bright in "
-            f"{target}, which does not count."
-        )
+        if weaker:
+            as_bright = light >= float(np.median(light[alone]))
+            found[target] = np.where(both & ~as_bright, 0.0, found[target])
+            notes.append(
+                f"Channel {source} shines through into channel {target}: {int(both.sum())} of "
+                f"{int(holds.sum())} fibers that are positive in {source} are weakly bright in "
+                f"{target}, which does not count."
+            )
+        elif both.sum() >= limits["shared_binding_share"] * holds.sum():
+            found[target] = np.where(both, 0.0, found[target])
+            notes.append(
+                f"The antibody of channel {target} seems to bind type {source} too: "
+                f"{int(both.sum())} of {int(holds.sum())} fibers that are positive in {source} are "
+                f"as bright in {target} as those that are positive in that alone. They are called "
+                f"{source}; hybrids of the two cannot be told here."
+            )
     return found, notes
 
 

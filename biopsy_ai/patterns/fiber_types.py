@@ -12,6 +12,7 @@ import pandas as pd
 from biopsy_ai.errors import ConfigError, TypesReadError
 from biopsy_ai.measure.fiber_stain import DENSITY, TYPE_CHANNELS
 from biopsy_ai.measure.reference import DEFAULTS, Limits
+from biopsy_ai.measure.type_class import TYPE_II_KINDS
 from biopsy_ai.patterns.channel_types import (
     check_channels,
     combine_channels,
@@ -20,7 +21,6 @@ from biopsy_ai.patterns.channel_types import (
 from biopsy_ai.patterns.stain_levels import level_posteriors
 from biopsy_ai.patterns.stain_polarity import (
     NEITHER,
-    TYPE_2,
     TYPES,
     UNDETERMINED,
     Polarity,
@@ -342,7 +342,9 @@ def _from_table(given: pd.DataFrame, table: pd.DataFrame, stain: str) -> FiberTy
     kinds = given.set_index("label")["type"].reindex(table["label"]).fillna("").to_numpy(str)
     told = np.isin(kinds, TYPES)
     type_i = np.select(
-        [kinds == "I", np.isin(kinds, TYPE_2), np.isin(kinds, NEITHER)], [1.0, 0.0, 0.5], np.nan
+        [kinds == "I", np.isin(kinds, TYPE_II_KINDS), np.isin(kinds, NEITHER)],
+        [1.0, 0.0, 0.5],
+        np.nan,
     )
     frame = pd.DataFrame(
         {

@@ -18,8 +18,6 @@ UNDETERMINED = "undetermined"
 """Type of a fiber that was looked at and cannot be told."""
 TYPES = ("I", "II", "IIA", "IIX", "I/IIA", "I/IIX", "IIA/IIX")
 """Types that a fiber may have; ``II`` is type 2 without its subtype."""
-TYPE_2 = ("II", "IIA", "IIX", "IIA/IIX")
-"""Those that are type 2."""
 HYBRIDS = ("I/IIA", "I/IIX", "IIA/IIX")
 """Those that hold two myosin heavy chains."""
 NEITHER = ("I/IIA", "I/IIX")

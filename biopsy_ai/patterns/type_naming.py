@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.measure.reference import DEFAULTS, Limits
-from biopsy_ai.patterns.stain_polarity import NEITHER, TYPE_2, TYPES, UNDETERMINED, Polarity
+from biopsy_ai.measure.type_class import TYPE_II_KINDS
+from biopsy_ai.patterns.stain_polarity import NEITHER, TYPES, UNDETERMINED, Polarity
 from biopsy_ai.patterns.type_mixture import Floats
 
 Probabilities = dict[str, Floats]
@@ -31,7 +32,7 @@ def probabilities_of_levels(polarity: Polarity, levels: Floats, between: Floats)
     columns = list(levels.T)
     for k, share in enumerate(between.T):
         pair = {kinds[k], kinds[k + 1]}
-        if pair <= set(TYPE_2):
+        if pair <= set(TYPE_II_KINDS):
             kinds.append("II")
         else:
             kinds.append(polarity.between if "I" in pair else UNDETERMINED)
@@ -102,7 +103,7 @@ def name_types(
     filled = np.where(read[:, None], shares, 0.0)
     best = np.argmax(filled, axis=1)
     top = filled[np.arange(len(best)), best]
-    second = filled[:, [kind in TYPE_2 for kind in kinds]].sum(axis=1)
+    second = filled[:, [kind in TYPE_II_KINDS for kind in kinds]].sum(axis=1)
     names = np.array(kinds, dtype=object)[best]
     sure = read & (top >= least) & (names != UNDETERMINED)
     either = read & ~sure & (second >= least)
@@ -130,7 +131,7 @@ def count_types(frame: pd.DataFrame) -> dict[str, Any]:
         str(kind): int(n) for kind, n in zip(*np.unique(kinds, return_counts=True), strict=True)
     }
     type_i = frame["type_i_posterior"].to_numpy(float)
-    type_i = type_i[np.isin(kinds, ("I", *TYPE_2)) & np.isfinite(type_i)]
+    type_i = type_i[np.isin(kinds, ("I", *TYPE_II_KINDS)) & np.isfinite(type_i)]
     return {
         "counts": {kind: number[kind] for kind in TYPES if kind in number},
         "n_undetermined": number.get(UNDETERMINED, 0),

@@ -124,8 +124,8 @@ def test_another_block_does_not_fit(seed: int) -> None:
 
 
 def test_another_place_of_the_same_block_does_not_fit() -> None:
-    wide = draw_serial_section(tissue(3, 1500.0), seed=1)
-    left, right = map_of(wide[:, :700], 1.0, "left"), map_of(wide[:, 800:], 1.0, "right")
+    wide = draw_serial_section(tissue(3, 1000.0), seed=1)
+    left, right = map_of(wide[:, :480], 1.0, "left"), map_of(wide[:, 520:], 1.0, "right")
     with pytest.raises(RegistrationError, match="left and right"):
         register_sections(left, right)
 
