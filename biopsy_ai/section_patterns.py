@@ -104,7 +104,8 @@ def types_of(
     Parameters
     ----------
     interior
-        From `biopsy_ai.surroundings.interior_of`: has the density of a bright-field section.
+        From `biopsy_ai.surroundings.interior_of`: has the density of a bright-field section. None
+        without a slide.
     channels
         From `channels_of`.
     table
@@ -119,8 +120,8 @@ def types_of(
         As everywhere.
     """
     stained = channels
-    if stained is None:
-        stained = table[["label"]] if interior is None else density_of_interior(interior)
+    if stained is None and interior is not None:
+        stained = density_of_interior(interior)
     return type_fibers(
         stained,
         table,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from biopsy_ai.measure.brooke_engel import share_of
 from biopsy_ai.measure.reference import DEFAULTS, Limits
@@ -126,6 +128,27 @@ def find_mostly_atrophic(nodes: pd.DataFrame) -> dict[str, Any]:
         "fascicles": [int(number) for number in most],
         "atrophic_inside": share_of(int(inside.sum()), int(nodes["atrophic"].sum())),
     }
+
+
+def count_in_mostly_atrophic(
+    atrophic: NDArray[np.bool_], strata: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Count the atrophic fibers in strata of which more than half is atrophic.
+
+    Parameters
+    ----------
+    atrophic : (n,) array of bool
+    strata : (n,) array of int
+
+    Returns
+    -------
+    dict
+        JSON-ready.
+    """
+    _, of = np.unique(strata, return_inverse=True)
+    share = np.bincount(of, atrophic) / np.bincount(of)
+    inside = atrophic & (share > 0.5)[of]
+    return share_of(int(inside.sum()), int(atrophic.sum()))
 
 
 def _by_type(nodes: pd.DataFrame) -> dict[str, Any] | None:

@@ -41,8 +41,8 @@ def put_in_words(summary: dict[str, Any], limits: Limits = DEFAULTS) -> dict[str
     """
     level = limits["pattern_p_below"]
     p = summary["p"]
-    told = f"assortativity {summary['assortativity']:.3f}, p = {p:.3g}"
-    if p >= level:
+    told = f"assortativity {summary['assortativity']:.3f}" + ("" if p is None else f", p = {p:.3g}")
+    if p is None or p >= level:
         pattern, verdict = _not_grouped(summary, told, level)
     else:
         pattern, verdict = _clustered(summary, told, level)
@@ -56,6 +56,11 @@ def _not_grouped(summary: dict[str, Any], told: str, level: float) -> tuple[str,
             "cannot tell: most atrophic fibers lie in fascicles that are atrophic for the most "
             f"part, within which no arrangement can be tested ({told}); compatible with atrophy of "
             "whole fascicles"
+        )
+    if summary["p"] is None or summary["in_mostly_atrophic_types"]["share"] > 0.5:
+        return "cannot tell", (
+            "cannot tell: where fibers are atrophic, most others of the same fascicle and type are "
+            f"so too, which leaves little to test ({told})"
         )
     return "scattered", (
         f"compatible with scattered atrophy: atrophic fibers lie together no more than by chance "
@@ -90,7 +95,7 @@ def _notes(summary: dict[str, Any], level: float) -> list[str]:
     notes = []
     finer = summary["p"]
     coarse = summary["nulls"].get("fascicle")
-    if coarse is not None and coarse["p"] < level <= finer:
+    if coarse is not None and coarse["p"] < level and (finer is None or finer >= level):
         notes.append(
             "Within fascicles alone atrophic fibers lie together (p = "
             f"{coarse['p']:.3g}); where fibers of one type, or the outer ones, lie explains it."

@@ -117,10 +117,9 @@ def type_fibers(
     """
     if given is not None:
         return _from_table(given, table, stain)
-    why_not = why_no_types(stain)
-    if not why_not and stained is None:
-        why_not = "the stain of the fibers was not measured"
-    if why_not or stained is None:
+    if stained is None:
+        return _untyped(table, stain, "the stain was not measured: there is no image")
+    if why_not := why_no_types(stain):
         return _untyped(table, stain, why_not)
     values = stained.set_index("label").reindex(table["label"]).reset_index(drop=True)
     values = values.rename(columns={name: str(name).upper() for name in values if name != DENSITY})
@@ -146,9 +145,10 @@ def _by_density(
 ) -> FiberTypes:
     """Type the fibers of a bright-field section by how dark they are."""
     entry = stain_entry(section.stain)
-    if DENSITY not in section.values:
-        return _untyped(section.table, section.stain, "the density of the fibers was not measured")
-    values = section.values[DENSITY].to_numpy(float)
+    values = section.values.get(DENSITY, pd.Series(dtype=float)).to_numpy(float)
+    if not np.isfinite(values).any():
+        why_not = "the density of the fibers was not measured, which takes a color picture"
+        return _untyped(section.table, section.stain, why_not)
     model: dict[str, Any] = {}
     separation: float | None = None
     if threshold is not None:

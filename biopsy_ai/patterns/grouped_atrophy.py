@@ -22,6 +22,7 @@ from biopsy_ai.patterns.atrophy_clusters import (
     number_clusters,
 )
 from biopsy_ai.patterns.atrophy_counts import (
+    count_in_mostly_atrophic,
     describe_groups,
     describe_sets,
     find_mostly_atrophic,
@@ -29,7 +30,7 @@ from biopsy_ai.patterns.atrophy_counts import (
 from biopsy_ai.patterns.atrophy_strata import Strata, find_strata
 from biopsy_ai.patterns.atrophy_words import NULLS, put_in_words
 from biopsy_ai.patterns.contacts import Contacts
-from biopsy_ai.patterns.permutation import measure_permuted, permutation_p
+from biopsy_ai.patterns.permutation import can_exchange, measure_permuted, permutation_entry
 from biopsy_ai.progress import Progress
 
 Flags = NDArray[np.bool_]
@@ -99,7 +100,7 @@ def find_grouped_atrophy(
         ``excess``, ``assortativity``, ``assortativity_low``, ``assortativity_high``, ``n``,
         ``n_edges``, ``n_permutations``, ``null``; the same test under other ``nulls``, without
         wide contacts, and among inner fibers; ``joins``; ``groups`` with the secondary tests; and
-        a ``verdict`` in words.
+        a ``verdict`` in words. ``p`` is None where the strata leave nothing to exchange.
 
     Notes
     -----
@@ -148,6 +149,8 @@ def find_grouped_atrophy(
     )
     observed = measure_joins(graph.pairs, codes[:, None])[0]
     tests = _entries(JOIN_STATISTICS, observed, permuted, len(nodes), null)
+    if not can_exchange(codes, strata.of[null]):
+        tests["assortativity"]["p"] = None
     beside = min(n_permutations, N_BESIDE)
     permuted = measure_permuted(
         lambda drawn: measure_clusters(graph.pairs, drawn, group_from),
@@ -185,6 +188,9 @@ def find_grouped_atrophy(
         "joins": tests["joins"],
         "groups": describe_groups(clusters, tests, nodes, limits),
         "mostly_atrophic_fascicles": find_mostly_atrophic(nodes),
+        "in_mostly_atrophic_types": count_in_mostly_atrophic(
+            atrophic, strata.of[strata.without_layers]
+        ),
     }
     summary |= put_in_words(summary, limits)
     return GroupedAtrophy(summary, fibers, clusters)
@@ -228,7 +234,15 @@ def _why_not(sets: SizeSets, nodes: pd.DataFrame, graph: Contacts, group_from: f
         return "all fibers are atrophic: there is no arrangement to test"
     if not len(graph.pairs):
         return "no two fibers whose size is judged are in contact"
+    if _ends_alike(graph.pairs, nodes["atrophic"].to_numpy(bool)):
+        return "contacts join atrophic fibers alone, or other fibers alone"
     return ""
+
+
+def _ends_alike(pairs: NDArray[np.int64], marks: NDArray[Any]) -> bool:
+    """Whether all ends of contacts are alike, so that no assortativity exists."""
+    ends = marks[pairs]
+    return bool(ends.min() == ends.max())
 
 
 def _entries(
@@ -243,18 +257,8 @@ def _entries(
 
 
 def _entry(observed: float, permuted: NDArray[np.float64], n: int, null: str) -> dict[str, Any]:
-    expected, sd = float(permuted.mean()), float(permuted.std())
-    return {
-        "observed": float(observed),
-        "expected": expected,
-        "sd": sd,
-        "z": (float(observed) - expected) / sd if sd > 0 else None,
-        "p": permutation_p(float(observed), permuted, tail="greater"),
-        "excess": float(observed) - expected,
-        "n": n,
-        "n_permutations": len(permuted),
-        "null": NULLS[null],
-    }
+    entry = permutation_entry(observed, permuted, tail="greater", n=n, null=NULLS[null])
+    return entry | {"excess": entry["observed"] - entry["expected"]}
 
 
 def _test_again(
@@ -272,7 +276,7 @@ def _test_again(
     row = np.cumsum(kept) - 1
     pairs = row[pairs[kept[pairs].all(axis=1)]]
     part = codes[kept]
-    if not len(pairs) or part.min() == part.max():
+    if not len(pairs) or _ends_alike(pairs, part):
         return None
     permuted = measure_permuted(
         lambda drawn: measure_joins(pairs, drawn),

@@ -117,8 +117,14 @@ def _on_typing(summary: dict[str, Any]) -> str:
 def _on_pieces(summary: dict[str, Any], limits: Limits) -> str:
     guard = summary["over_segmentation"]
     value, level = guard["assortativity"], limits["grouping_level"]
-    if value is None or summary["p"] > level:
+    if summary["p"] > level:
         return ""
+    if value is None:
+        return (
+            f"Without the {guard['n_dropped']} contacts that are longer than "
+            f"{guard['limit']['value']:.0%} of a perimeter nothing is left to test: fibers "
+            "outlined in pieces look like grouping."
+        )
     if guard["p"] <= level and value >= summary["assortativity"] / 2:
         return ""
     return (

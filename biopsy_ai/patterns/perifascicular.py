@@ -14,7 +14,7 @@ from biopsy_ai.measure.small_fibers import find_size_sets
 from biopsy_ai.measure.type_class import type_classes
 from biopsy_ai.patterns.atrophy_clusters import number_clusters
 from biopsy_ai.patterns.contacts import Contacts
-from biopsy_ai.patterns.permutation import measure_permuted, permutation_p
+from biopsy_ai.patterns.permutation import can_exchange, measure_permuted, permutation_entry
 
 OUTER, INNER = 1, 3
 """Values of ``layer``: touches perimysium, and neither that nor next to it."""
@@ -185,28 +185,26 @@ def _test(nodes: pd.DataFrame, n_permutations: int, rng: np.random.Generator) ->
         rng,
     )[:, 0]
     observed = float(rank @ outer) / max(int(outer.sum()), 1)
-    expected, sd = float(permuted.mean()), float(permuted.std())
-    return {
-        "observed": observed,
-        "expected": expected,
-        "sd": sd,
-        "z": (observed - expected) / sd if sd > 0 else None,
-        "p": permutation_p(observed, permuted, tail="less"),
-        "n": len(nodes),
-        "n_permutations": len(permuted),
-        "null": "sizes at random between the outer and the inner layer of a fascicle"
-        + (", among fibers of the same type class" if (types != "").any() else ""),
-    }
+    null = "sizes at random between the outer and the inner layer of a fascicle"
+    if (types != "").any():
+        null += ", among fibers of the same type class"
+    entry = permutation_entry(observed, permuted, tail="less", n=len(nodes), null=null)
+    return entry if can_exchange(outer, stratum) else entry | {"p": None}
 
 
 def _verdict(
     ratio: float,
-    p: float,
+    p: float | None,
     n_flagged: int | None,
     positive: bool | None,
     n_fascicles: int,
     limits: Limits,
 ) -> str:
+    if p is None:
+        return (
+            "cannot tell: no fascicle has outer and inner fibers of the same type to compare "
+            f"(median ratio {ratio:.2f} over all types)"
+        )
     told = f"median ratio {ratio:.2f}, p = {p:.3g}"
     smaller = p < limits["pattern_p_below"]
     if positive is None:
@@ -221,4 +219,6 @@ def _verdict(
         return f"outer fibers are smaller than inner ones ({told}), without enough for a call: " + (
             flagged
         )
+    if positive:
+        return f"cannot tell: {flagged}, but within a type outer fibers are no smaller ({told})"
     return f"no sign of perifascicular atrophy: {flagged} ({told})"

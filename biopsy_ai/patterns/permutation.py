@@ -172,6 +172,8 @@ def permutation_entry(
         vary), ``p`` (one-sided), ``tail``, ``n``, ``n_permutations``, ``null``.
     """
     expected, sd = float(np.mean(permuted)), float(np.std(permuted))
+    if sd <= _SAME * max(1.0, abs(expected)):
+        sd = 0.0
     return {
         "observed": float(observed),
         "expected": expected,
@@ -183,6 +185,17 @@ def permutation_entry(
         "n_permutations": len(permuted),
         "null": null,
     }
+
+
+def can_exchange(codes: np.ndarray, strata: np.ndarray) -> bool:
+    """Tell whether any stratum holds different codes, without which there is nothing to permute.
+
+    Parameters
+    ----------
+    codes, strata
+        As in `stratified_permutations`.
+    """
+    return bool(_Strata(codes, strata).spans)
 
 
 class _Strata:

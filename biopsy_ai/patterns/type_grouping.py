@@ -211,6 +211,8 @@ def _why_not(mosaic: TypeMosaic, limits: Limits) -> str | None:
         )
     if not len(mosaic.pairs):
         return "no two typed fibers are in contact"
+    if len(mosaic.pairs) < least:
+        return f"{len(mosaic.pairs)} contacts of typed fibers; {least} are needed to test grouping"
     of_type = mosaic.is_type_i[mosaic.pairs]
     if of_type.all() or not of_type.any():
         return "all fibers that have contacts are of one type"
@@ -263,7 +265,8 @@ def _main_test(
     graph = GraphCounts.of(mosaic.pairs, n)
     within = moments_within_strata(mosaic.pairs, marks.astype(float), mosaic.strata)
     same = count_joins(mosaic.pairs, marks.astype(np.int64), 2)
-    chance = float(permuted.assortativity.mean())
+    # where few fibers have contacts a permutation may leave all of these to one type
+    chance = float(np.nanmean(permuted.assortativity))
     error = _typing_error(mosaic)
     return {
         "assessable": True,

@@ -84,6 +84,12 @@ def summarize_types(
             why_not = str(how["why_not"])
         return {"assessable": False, "why_not": why_not, "typing": how}
     kept = ~is_excluded(table)
+    if not (told & kept).any():
+        return {
+            "assessable": False,
+            "why_not": f"all {np.count_nonzero(told)} typed fibers are excluded",
+            "typing": how,
+        }
     kinds = table["type"].fillna("").astype(str).to_numpy()
     classes = type_classes(table["type"])
     typed = kept & told

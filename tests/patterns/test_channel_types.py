@@ -105,7 +105,6 @@ def test_an_antibody_that_binds_two_types_is_told():
     assert set(types.fibers.loc[kinds == "IIX", "type"]) == {"IIX"}
 
 
-
 def test_thresholds_by_channel():
     table, stain, kinds = section()
     types = type_fibers(stain, table, "if", thresholds={"i": 400, "IIa": 400, "IIX": 400})

@@ -198,6 +198,16 @@ def test_what_was_not_measured_says_so():
     assert "no channel shows a fiber type" in types.summary["why_not"]
 
 
+def test_without_an_image_or_colors_that_is_why():
+    table, _ = section()
+    assert "no image" in type_fibers(None, table, "auto").summary["why_not"]
+    gray = pd.DataFrame({"label": table["label"], "od": np.nan})
+    for thresholds in (None, {"od": 0.4}):
+        types = type_fibers(gray, table, "atpase:9.4", thresholds=thresholds)
+        assert "color picture" in types.summary["why_not"]
+        assert not types.summary["assessable"]
+
+
 def test_many_fibers_are_fitted_by_a_sample_that_the_seed_decides():
     table, kinds = section(n=6000)
     stain = stained(table, kinds, "atpase:9.4")

@@ -276,3 +276,31 @@ def test_false_alarms_of_the_primary_test(arrangement: str) -> None:
         observed = measure_joins(pairs, codes[:, None])[0, 0]
         alarms += permutation_p(observed, permuted, tail="greater") <= 0.05
     assert 0.035 <= alarms / ALARM_FIELDS <= 0.065
+
+
+def test_a_type_that_is_wholly_atrophic_leaves_nothing_to_exchange(healthy) -> None:
+    table, contacts = healthy
+    types = patched_types(table)
+    # no healthy fiber may lie below the limit
+    table = table.assign(min_feret_um=58 + 0.001 * np.arange(len(table)), type=types)
+    summary = find(with_small(table, types == "IIA"), contacts).summary
+    assert (summary["p"], summary["z"], summary["pattern"]) == (None, None, "cannot tell")
+    assert summary["nulls"]["fascicle"]["p"] < 0.01
+    some = np.random.default_rng(0).random(len(table)) < 0.9
+    most = find(with_small(table, (types == "IIA") & some), contacts).summary
+    assert most["p"] > 0.05
+    assert most["in_mostly_atrophic_types"]["share"] > 0.5
+    assert most["pattern"] == "cannot tell"
+
+
+def test_atrophic_fibers_without_contacts_are_not_assessable(healthy) -> None:
+    table, contacts = healthy
+    table = table.assign(min_feret_um=58 + 0.001 * np.arange(len(table)))
+    small = np.arange(len(table)) % 9 == 0
+    alone = ~small[np.searchsorted(table["label"], contacts.labels)][contacts.pairs].any(axis=1)
+    shared = contacts.gap_um[alone], contacts.shared_um[alone], contacts.shared_share[alone]
+    apart = Contacts(contacts.labels, contacts.pairs[alone], *shared, contacts.inner)
+    summary = find(with_small(table, small), apart).summary
+    assert "other fibers alone" in summary["why_not"]
+    assert summary["p"] is None
+    json.dumps(summary, allow_nan=False)

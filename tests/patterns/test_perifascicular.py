@@ -127,3 +127,20 @@ def test_without_layers_it_is_not_assessable(healthy, known: str) -> None:
     assert not told["assessable"]
     assert told["why_not"]
     assert (told["p"], told["ratio"], told["positive"]) == (None, None, None)
+
+
+def test_layers_of_different_types_are_not_compared(healthy) -> None:
+    table, contacts = healthy
+    told = find(table.assign(type=np.where(outer(table), "IIX", "I")), contacts)
+    assert (told["p"], told["z"]) == (None, None)
+    assert "of the same type" in told["verdict"]
+
+
+def test_flagged_fascicles_without_a_difference_within_types_are_no_clear_sign(healthy) -> None:
+    table, contacts = healthy
+    rng = np.random.default_rng(0)
+    types = np.where(rng.random(len(table)) < np.where(outer(table), 0.9, 0.1), "IIX", "I")
+    told = find(shrink(table, types == "IIX", 0.5).assign(type=types), contacts)
+    assert told["positive"]
+    assert told["p"] > 0.05
+    assert "cannot tell" in told["verdict"]

@@ -3,6 +3,7 @@ import pytest
 
 from biopsy_ai.errors import Cancelled
 from biopsy_ai.patterns.permutation import (
+    can_exchange,
     measure_permuted,
     permutation_entry,
     permutation_p,
@@ -127,3 +128,14 @@ def test_an_entry_says_everything():
         "null": "types dealt out at random",
     }
     assert permutation_entry(2, np.array([2.0]), tail="less", n=1, null="")["z"] is None
+
+
+def test_an_entry_of_what_does_not_vary_has_no_z():
+    # the mean of these is not quite their value
+    entry = permutation_entry(0.1, np.full(999, 0.1), tail="less", n=3, null="x")
+    assert (entry["sd"], entry["z"], entry["p"]) == (0.0, None, 1.0)
+
+
+def test_only_different_codes_of_one_stratum_can_be_exchanged():
+    assert can_exchange(np.array([0, 1, 1]), np.array([1, 1, 2]))
+    assert not can_exchange(np.array([0, 0, 1, -1]), np.array([1, 1, 2, 2]))

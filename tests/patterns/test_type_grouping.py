@@ -183,6 +183,21 @@ def test_fibers_in_pieces_look_like_grouping_and_the_guard_says_so():
     assert any("outlined in pieces" in note for note in found["notes"])
 
 
+def test_long_contacts_alone_leave_nothing_to_test():
+    pairs = np.column_stack([np.arange(59), np.arange(1, 60)])
+    contacts = contacts_of(pairs, np.zeros(60, bool), np.full(59, 0.5))
+    found = find(contacts, types_of(np.arange(60) < 30)).summary
+    assert found["p"] < 0.05
+    assert found["over_segmentation"]["assortativity"] is None
+    assert any("nothing is left to test" in note for note in found["notes"])
+
+
+def test_permutations_may_leave_all_contacts_to_one_type():
+    pairs = np.column_stack([np.arange(24), np.arange(1, 25)])
+    found = find(contacts_of(pairs, np.zeros(200, bool)), types_of(np.arange(200) < 8)).summary
+    assert np.isfinite(found["assortativity_detail"]["expected_within_strata"])
+
+
 def test_true_groups_with_long_borders_stay_grouped_without_these():
     """Angular fibers share much of their border with their neighbors; that is no fault."""
     rng = np.random.default_rng(7)
@@ -266,6 +281,8 @@ def test_what_else_cannot_be_assessed():
     assert "0 complete fibers" in find(contacts, untyped).summary["why_not"]
     apart = contacts_of(pairs[:0], inside(centers))
     assert "in contact" in find(apart, types_of(types, centers)).summary["why_not"]
+    sparse = contacts_of(pairs[:12], inside(centers))
+    assert "12 contacts" in find(sparse, types_of(types, centers)).summary["why_not"]
     pure = types_of(types, centers)
     pure["fascicle"] = np.where(types, 1, 2)
     assert "nothing can be exchanged" in find(contacts, pure).summary["why_not"]

@@ -189,6 +189,8 @@ def test_nothing_typed():
     assert found["why_not"] == "H&E tells no types"
     empty = summarize_types(table.iloc[:0])
     assert not empty["assessable"]
+    out = summarize_types(section().assign(excluded="in an artefact"))
+    assert (out["assessable"], out["why_not"]) == (False, "all 400 typed fibers are excluded")
 
 
 def test_few_fibers_and_unnamed_subtypes_are_noted():
