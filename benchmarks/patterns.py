@@ -152,7 +152,7 @@ def power_table(n_repeats: int, n_permutations: int) -> str:
                 share(lost, 0),
                 f"{true:.3f} ± {np.std(values):.3f}",
                 share(float(np.mean((low <= true) & (true <= high)))),
-                f"{np.mean(innervated):.3f}",
+                f"{np.nanmean(innervated):.3f}",
                 f"{EXPECTED[lost]:.3f}",
                 share(power),
                 goal,

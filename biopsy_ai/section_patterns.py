@@ -183,7 +183,9 @@ def patterns_of(
         segmentation.labels, segmentation.mpp, table, limits=limits, progress=progress
     )
     steps: list[Step] = [
-        lambda told: find_type_grouping(contacts, table, progress=told, **chance),
+        lambda told: find_type_grouping(
+            contacts, table, age=config.age, muscle=config.muscle, progress=told, **chance
+        ),
         lambda told: find_grouped_atrophy(contacts, table, progress=told, **person, **chance),
         lambda _: find_perifascicular_atrophy(table, contacts, **person, **chance),
         lambda _: summarize_modes(table, seed=config.patterns.seed, limits=limits),

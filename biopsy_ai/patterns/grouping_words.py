@@ -6,6 +6,10 @@ from typing import Any
 
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 
+DISTAL_MUSCLES = ("digitorum", "pollicis", "digiti", "hallucis", "interosse", "lumbrical")
+"""Parts of the names of muscles of hand and foot: isolated grouping there, and regularly in the
+extensor digitorum brevis, was found in healthy people (Johnson et al. 1973, criteria §4.2)."""
+
 
 def describe_verdict(summary: dict[str, Any], limits: Limits = DEFAULTS) -> tuple[str, str]:
     """Say what the primary test found.
@@ -18,8 +22,9 @@ def describe_verdict(summary: dict[str, Any], limits: Limits = DEFAULTS) -> tupl
 
     Returns
     -------
-    verdict : {"grouped", "graded", "random", "dispersed"}
-        Graded: grouped over the section, but not beyond a smooth trend of types across it.
+    verdict : {"grouped", "graded", "cannot tell", "random", "dispersed"}
+        Graded: grouped over the section, but not beyond a smooth trend of types across it. Cannot
+        tell: grouped only by contacts that pieces of one fiber have.
     text : str
     """
     level = limits["grouping_level"]
@@ -33,6 +38,12 @@ def describe_verdict(summary: dict[str, Any], limits: Limits = DEFAULTS) -> tupl
             return "graded", (
                 f"Types change across the section, {effect}, but where their share is the same "
                 f"they lie as chance has it (p = {within['p']:.2f}): a gradient is not grouping."
+            )
+        without_wide = summary["over_segmentation"]["p"]
+        if without_wide is None or without_wide > level:
+            return "cannot tell", (
+                f"Fibers of one type lie together, {effect}, p = {_p(summary['p'])}, but not "
+                "without contacts so long that the two may be pieces of one fiber."
             )
         return "grouped", (
             f"Fibers of one type lie together more than chance gives: {effect}, "
@@ -50,13 +61,22 @@ def describe_verdict(summary: dict[str, Any], limits: Limits = DEFAULTS) -> tupl
     )
 
 
-def notes_on(summary: dict[str, Any], limits: Limits = DEFAULTS) -> list[str]:
+def notes_on(
+    summary: dict[str, Any],
+    *,
+    age: float | None = None,
+    muscle: str | None = None,
+    limits: Limits = DEFAULTS,
+) -> list[str]:
     """Say what the statistics of grouping must be read with.
 
     Parameters
     ----------
     summary : dict
         Of `biopsy_ai.patterns.type_grouping.find_type_grouping`, without notes.
+    age : float, optional
+        Years.
+    muscle : str, optional
     limits : Limits, optional
 
     Returns
@@ -72,6 +92,8 @@ def notes_on(summary: dict[str, Any], limits: Limits = DEFAULTS) -> list[str]:
             _on_pieces(summary, limits),
             _on_sensitivity(summary, limits),
             _on_fascicles(summary),
+            _on_age(summary, age, limits),
+            _on_muscle(summary, muscle),
         )
         if note
     ]
@@ -160,6 +182,24 @@ def _on_fascicles(summary: dict[str, Any]) -> str:
         f"{note}. A smooth trend of types across the section explains {trend['share']:.0%} of the "
         "assortativity; a gradient is not grouping."
     )
+
+
+def _on_age(summary: dict[str, Any], age: float | None, limits: Limits) -> str:
+    if summary["verdict"] != "grouped":
+        return ""
+    if age is None:
+        return "The age is not given: some grouping is normal in old age."
+    if age < limits["grouping_age_from"]:
+        return ""
+    return f"Some grouping is normal at the age of {age:g}: it increases from middle age on."
+
+
+def _on_muscle(summary: dict[str, Any], muscle: str | None) -> str:
+    if summary["verdict"] != "grouped" or muscle is None:
+        return ""
+    if not any(name in muscle.lower() for name in DISTAL_MUSCLES):
+        return ""
+    return f"Grouping is seen in healthy people in distal muscles such as the {muscle}."
 
 
 def _p(value: float) -> str:

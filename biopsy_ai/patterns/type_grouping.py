@@ -80,6 +80,8 @@ def find_type_grouping(
     contacts: Contacts,
     table: pd.DataFrame,
     *,
+    age: float | None = None,
+    muscle: str | None = None,
     n_permutations: int = 4999,
     seed: int = 0,
     limits: Limits = DEFAULTS,
@@ -94,6 +96,9 @@ def find_type_grouping(
     table : DataFrame
         One row per fiber, ``label`` and ``type``; as far as they are known ``type_i_posterior``,
         ``fascicle``, ``layer``, ``excluded``, ``touches_border`` and the centroid.
+    age : float, optional
+        Years; decides what is noted beside, as does the muscle.
+    muscle : str, optional
     n_permutations : int, optional
     seed : int, optional
     limits : Limits, optional
@@ -108,7 +113,8 @@ def find_type_grouping(
         - ``p``, ``z``, ``assortativity``, ``assortativity_low``, ``assortativity_high`` (95 %) and
           ``n_edges`` of the one primary test, that of few contacts between type I and II. z is
           negative where there are fewer than chance gives.
-        - ``verdict`` (grouped, graded, random or dispersed) and ``text``, ``enough`` and ``notes``.
+        - ``verdict`` (grouped, graded, cannot tell, random or dispersed) and ``text``, ``enough``
+          and ``notes``.
         - ``different_type_joins``: the test in full, with the exact moments beside.
         - ``same_type_joins``, ``assortativity_detail``, ``soft``, ``enclosed``, ``largest_group``,
           ``groups``, ``subtypes``, ``fascicles``, ``over_segmentation``, ``sensitivity``,
@@ -193,7 +199,7 @@ def find_type_grouping(
     summary["enough"] = bool(summary["n_typed"] >= needed.value)
     summary["needed"] = needed.as_dict()
     summary["verdict"], summary["text"] = describe_verdict(summary, limits)
-    summary["notes"] = notes_on(summary, limits)
+    summary["notes"] = notes_on(summary, age=age, muscle=muscle, limits=limits)
     return TypeGrouping(summary, fibers, fascicles, groups)
 
 

@@ -40,6 +40,21 @@ def fascicles_of(centers, pairs, side=10.0):
     return contacts_of(pairs, layer > 1), fascicle, pd.array(layer, dtype="Int64")
 
 
+def test_age_and_muscle_are_held_against_grouping():
+    rng = np.random.default_rng(0)
+    centers, pairs = hexagons(25, 24)
+    table = types_of(clumped(pairs, 600, rng), centers)
+    contacts = contacts_of(pairs, inside(centers))
+
+    def notes(**options):
+        return " ".join(find(contacts, table, **options).summary["notes"])
+
+    assert "age is not given" in notes()
+    assert "healthy" not in notes(age=30, muscle="vastus lateralis")
+    assert "normal at the age of 71" in notes(age=71)
+    assert "Extensor digitorum brevis" in notes(age=30, muscle="Extensor digitorum brevis")
+
+
 def test_true_groups_are_found_and_listed():
     rng = np.random.default_rng(0)
     centers, pairs = hexagons(25, 24)
@@ -181,6 +196,7 @@ def test_fibers_in_pieces_look_like_grouping_and_the_guard_says_so():
     assert guard["p"] > 0.05
     assert guard["assortativity"] < found["assortativity"] - 0.03
     assert any("outlined in pieces" in note for note in found["notes"])
+    assert found["verdict"] == "cannot tell"
 
 
 def test_long_contacts_alone_leave_nothing_to_test():
@@ -190,6 +206,7 @@ def test_long_contacts_alone_leave_nothing_to_test():
     assert found["p"] < 0.05
     assert found["over_segmentation"]["assortativity"] is None
     assert any("nothing is left to test" in note for note in found["notes"])
+    assert found["verdict"] == "cannot tell"
 
 
 def test_permutations_may_leave_all_contacts_to_one_type():
