@@ -113,8 +113,8 @@ def take_off_shine_through(
     found = dict(positive)
     notes = []
     for source, target in permutations(positive, 2):
-        holds = positive[source] > 0.5
-        bright = positive[target] > 0.5
+        holds = found[source] > 0.5
+        bright = found[target] > 0.5
         both, alone = holds & bright, ~holds & bright
         if min(both.sum(), alone.sum()) < limits["level_min_fibers"]:
             continue

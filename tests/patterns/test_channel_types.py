@@ -105,6 +105,15 @@ def test_an_antibody_that_binds_two_types_is_told():
     assert set(types.fibers.loc[kinds == "IIX", "type"]) == {"IIX"}
 
 
+def test_both_at_once():
+    """As in a real section: the light of I is taken off before IIA is compared with IIX."""
+    table, stain, kinds = section(shares={"I": 0.3, "IIA": 0.4, "IIX": 0.3})
+    stain.loc[kinds == "I", "IIA"] *= 3
+    stain.loc[kinds == "IIA", "IIX"] *= 6
+    types = type_fibers(stain, table, "if")
+    assert np.mean(types.fibers["type"].to_numpy() == kinds) > 0.95
+
+
 def test_thresholds_by_channel():
     table, stain, kinds = section()
     types = type_fibers(stain, table, "if", thresholds={"i": 400, "IIa": 400, "IIX": 400})
