@@ -182,7 +182,9 @@ def _analyze(
     with watch.stage("patterns"):
         typing = section_patterns.types_of(interior, channels, table, seen, config, given, limits)
         table = section_patterns.with_columns(table, typing.fibers)
-        patterns = section_patterns.patterns_of(segmentation, table, config, limits, progress)
+        patterns = section_patterns.patterns_of(
+            segmentation, table, typing, config, limits, progress
+        )
         table = section_patterns.with_columns(
             table, patterns.grouping.fibers, patterns.atrophy.fibers
         )

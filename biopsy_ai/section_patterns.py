@@ -156,6 +156,7 @@ def type_statistics(
 def patterns_of(
     segmentation: Segmentation,
     table: pd.DataFrame,
+    typing: FiberTypes,
     config: AnalysisConfig,
     limits: Limits,
     progress: Progress | None,
@@ -168,6 +169,8 @@ def patterns_of(
         The outlines.
     table
         The fiber table with types, fascicles and exclusions.
+    typing
+        How the fibers were typed.
     config
         For sex, age, muscle, and the number of permutations and their seed.
     limits, progress
@@ -193,12 +196,18 @@ def patterns_of(
     grouping, atrophy, perifascicular, modes = run_side_by_side(steps, "patterns", progress)
     summary = {
         "contacts": summarize_contacts(contacts, limits),
-        "type_grouping": grouping.summary,
+        "type_grouping": {**grouping.summary, **_why_not_typed(typing)},
         "grouped_atrophy": atrophy.summary,
         "perifascicular_atrophy": perifascicular,
         "size_modes": modes,
     }
     return SectionPatterns(contacts, grouping, atrophy, summary)
+
+
+def _why_not_typed(typing: FiberTypes) -> dict[str, Any]:
+    """The reason why nothing is known of grouping, where it is that the fibers were not typed."""
+    why_not = typing.summary.get("why_not")
+    return {"why_not": why_not} if why_not else {}
 
 
 def with_columns(table: pd.DataFrame, *parts: pd.DataFrame) -> pd.DataFrame:

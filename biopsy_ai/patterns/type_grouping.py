@@ -316,8 +316,11 @@ def _main_test(
 
 
 def _typing_error(mosaic: TypeMosaic) -> float | None:
-    """Mean probability that a fiber is not of the class it is counted in."""
+    """Mean probability that a fiber is not of the class it is counted in; None if not known."""
     posterior = mosaic.type_i_posterior[mosaic.complete]
+    if np.isin(posterior, (0.0, 1.0)).all():
+        # types of a table, or parted by a threshold, come without any doubt
+        return None
     own = np.where(mosaic.is_type_i[mosaic.complete], posterior, 1 - posterior)
     return float(1 - own.mean()) if len(own) and np.isfinite(own).all() else None
 
