@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,6 @@ older papers call 2B in human muscle is IIX."""
 _KIND = {word: kind for kind, words in WORDS.items() for word in words}
 _LABELS = ("label", "fiber", "fibre", "id")
 _TYPES = ("type", "fiber_type", "fibre_type")
-_SHOWN = 5
 
 
 def read_type_word(text: str) -> str | None:
@@ -48,7 +46,7 @@ def read_type_word(text: str) -> str | None:
     return _KIND.get(word)
 
 
-def read_type_table(path: str | Path, labels: Iterable[int] | None = None) -> pd.DataFrame:
+def read_type_table(path: str | Path) -> pd.DataFrame:
     """Read a table of fiber types.
 
     Parameters
@@ -56,8 +54,6 @@ def read_type_table(path: str | Path, labels: Iterable[int] | None = None) -> pd
     path
         CSV with a header line and the columns ``label`` and ``type``, parted by comma, semicolon
         or tab; further columns are left alone.
-    labels
-        Labels of the fibers of the section, which the table must not go beyond.
 
     Returns
     -------
@@ -67,8 +63,8 @@ def read_type_table(path: str | Path, labels: Iterable[int] | None = None) -> pd
     Raises
     ------
     TypesReadError
-        If the file cannot be read, a column is missing, a label is no whole number, stands there
-        twice or belongs to no fiber, or a type is not understood; the message says in which line.
+        If the file cannot be read or names no fiber, a column is missing, a label is no whole
+        number or stands there twice, or a type is not understood; the message says in which line.
     """
     import pandas as pd
 
@@ -105,12 +101,8 @@ def read_type_table(path: str | Path, labels: Iterable[int] | None = None) -> pd
         if label in found:
             raise TypesReadError(f"{path}, line {number}: fiber {label} stands there twice")
         found[label] = kind
-    if labels is not None and (unknown := sorted(set(found) - {int(label) for label in labels})):
-        shown = ", ".join(map(str, unknown[:_SHOWN])) + (" ..." if len(unknown) > _SHOWN else "")
-        raise TypesReadError(
-            f"{path}: {len(unknown)} labels belong to no fiber ({shown}); take the labels of "
-            "fibers.csv, and give the outlines that it was made from"
-        )
+    if not found:
+        raise TypesReadError(f"{path}: the table of types names no fiber")
     frame = pd.DataFrame({"label": list(found), "type": list(found.values())})
     return frame.astype({"label": "int64", "type": object})
 
