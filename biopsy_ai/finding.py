@@ -107,30 +107,8 @@ def outline_section(
     NoTissueError
         If no fiber was found, or the file holds none.
     """
+    from biopsy_ai.segmentation import segment_fibers
     from biopsy_ai.segmentation.tissue_map import call_fibers
-
-    segmentation = _outline(slide, config, fibers, model, tissue, stain, warnings, progress)
-    told = segmentation.provenance.get("warnings")
-    warnings += [str(text) for text in told] if isinstance(told, list | tuple) else []
-    if len(segmentation.ids) == 0:
-        raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
-    if segmentation.tissue is not None:
-        call_fibers(segmentation.tissue, segmentation.labels, segmentation.mpp)
-    return segmentation
-
-
-def _outline(
-    slide: Slide | None,
-    config: AnalysisConfig,
-    fibers: str | Path | None,
-    model: Model | None,
-    tissue: TissueMask | None,
-    stain: SectionStain | None,
-    warnings: list[str],
-    progress: Progress | None,
-) -> Segmentation:
-    from biopsy_ai.segmentation import read_outlines, segment_fibers
-    from biopsy_ai.segmentation.tissue_edge import facing_glass
 
     drawn = None
     if slide is not None and tissue is not None and (model is not None or fibers is None):
@@ -143,9 +121,28 @@ def _outline(
             if fibers is None:
                 raise
             warnings.append(f"Nuclei and tissue were not looked for: {error}")
-    if fibers is None:
-        assert drawn is not None
-        return drawn
+    segmentation = drawn if fibers is None else _read_given(fibers, slide, config, tissue, drawn)
+    assert segmentation is not None
+    told = segmentation.provenance.get("warnings")
+    warnings += [str(text) for text in told] if isinstance(told, list | tuple) else []
+    if len(segmentation.ids) == 0:
+        raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
+    if segmentation.tissue is not None:
+        call_fibers(segmentation.tissue, segmentation.labels, segmentation.mpp)
+    return segmentation
+
+
+def _read_given(
+    fibers: str | Path,
+    slide: Slide | None,
+    config: AnalysisConfig,
+    tissue: TissueMask | None,
+    drawn: Segmentation | None,
+) -> Segmentation:
+    """Read the outlines of the user, and take nuclei and tissue from what was drawn."""
+    from biopsy_ai.segmentation import read_outlines
+    from biopsy_ai.segmentation.tissue_edge import facing_glass
+
     given = read_outlines(
         fibers,
         mpp=both_sides(config.mpp) if slide is None else slide.mpp,

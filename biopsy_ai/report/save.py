@@ -203,7 +203,7 @@ def save_analysis(
             )
         )
         drawn = Fibers(polygons, segmentation.mpp, fibers)
-        for name, picture in _pictures(analysis, drawn).items():
+        for name, picture in _pictures(analysis, drawn, names).items():
             background.submit(_draw, folder / name, backdrop, picture, analysis.name)
         if SIZES_FILE in names:
             background.submit(_draw_sizes, folder / SIZES_FILE, analysis)
@@ -244,8 +244,10 @@ def _submit_images(background: _Background, analysis: Analysis, folder: Path) ->
         start(write_label_image, FASCICLES_FILE, fascicles.labels, fascicles.mpp, "fascicle labels")
 
 
-def _pictures(analysis: Analysis, fibers: Fibers) -> dict[str, Callable[[Backdrop], Picture]]:
-    """What is drawn, by the name of the file."""
+def _pictures(
+    analysis: Analysis, fibers: Fibers, names: tuple[str, ...]
+) -> dict[str, Callable[[Backdrop], Picture]]:
+    """What is drawn of the results named, by the name of the file."""
     nuclei, tissue = analysis.segmentation.nuclei, analysis.segmentation.tissue
     fascicles, rows = analysis.fascicles, analysis.nuclei
     pictures: dict[str, Callable[[Backdrop], Picture]] = {
@@ -258,7 +260,7 @@ def _pictures(analysis: Analysis, fibers: Fibers) -> dict[str, Callable[[Backdro
         pictures[TISSUE_OVERLAY_FILE] = lambda _: show_tissue(tissue, composition)
     if fascicles is not None and not fascicles.whole_section:
         pictures[FASCICLES_OVERLAY_FILE] = lambda _: show_fascicles(fibers, fascicles)
-    names, table, limits = result_files(analysis), analysis.fibers, _limits_of(analysis)
+    table, limits = analysis.fibers, _limits_of(analysis)
     if CONDITION_OVERLAY_FILE in names:
         pictures[CONDITION_OVERLAY_FILE] = lambda _: show_conditions(fibers)
     if TYPES_OVERLAY_FILE in names:

@@ -1,4 +1,4 @@
-"""What is measured on synthetic sections, against their truth and the limits of issue 3."""
+"""What is measured on synthetic sections, against their truth and the limits that are aimed at."""
 
 from __future__ import annotations
 
