@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ import biopsy_ai
 from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.cli import app
 from biopsy_ai.cli.analysis import _line
+from biopsy_ai.cli.interruption import noting_interruption
 from biopsy_ai.cli.progress import StageBars
 from biopsy_ai.cohort import Outcome
 from biopsy_ai.errors import Cancelled, ModelError
@@ -505,6 +507,21 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
     left = {path.name for path in out.rglob("*") if path.is_file()}
     assert not [name for name in left if name.startswith(".") or name == "fibers.tif"]
     assert "summary.json" not in left
+
+
+def test_an_interruption_that_a_library_swallows_comes_back() -> None:
+    """As where a library tries an import and catches whatever it raises."""
+    before = signal.getsignal(signal.SIGINT)
+    bars = StageBars(quiet=True)
+    with noting_interruption():
+        bars("report", 0, 2)
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            bars("report", 1, 2)
+    assert signal.getsignal(signal.SIGINT) is before
+    with noting_interruption():
+        StageBars(quiet=True)("report", 0, 2)
 
 
 def test_readme_shows_commands_that_exist(repository: Path) -> None:

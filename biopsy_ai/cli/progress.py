@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import Any, Self
 
+from biopsy_ai.cli.interruption import raise_again
+
 
 class StageBars:
     """One bar per stage on standard error.
@@ -42,7 +44,8 @@ class StageBars:
         self.close()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show that `done` of `total` steps of `stage` are done."""
+        """Show that `done` of `total` steps of `stage` are done; stop here if Ctrl-C was lost."""
+        raise_again()
         if self._quiet:
             return
         if stage == self._counter:

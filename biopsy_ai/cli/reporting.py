@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from biopsy_ai import RESEARCH_USE_ONLY
+from biopsy_ai.cli.interruption import noting_interruption
 from biopsy_ai.errors import BiopsyError, Cancelled, ConfigError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -51,7 +52,8 @@ def command(*, debug: bool) -> Iterator[None]:
         log.addHandler(logging.NullHandler())
     say(RESEARCH_USE_ONLY)
     try:
-        yield
+        with noting_interruption():
+            yield
     except (typer.Exit, typer.BadParameter):
         raise
     except (KeyboardInterrupt, Cancelled):
