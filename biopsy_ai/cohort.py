@@ -29,10 +29,10 @@ from biopsy_ai.errors import (
     SlideReadError,
     TypesReadError,
 )
-from biopsy_ai.finding import model_in_use
 from biopsy_ai.formats import output_folder
 from biopsy_ai.formats.tables import printable
 from biopsy_ai.opening import open_hashed, outlines_name
+from biopsy_ai.outlining import model_in_use
 from biopsy_ai.pipeline import analyze
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import identity
@@ -254,6 +254,8 @@ class _Run:
             return Outcome(source, "ok", folder, analysis.summary)
 
     def _identity(self, slide: Slide | None, config: AnalysisConfig) -> dict[str, Any]:
+        from biopsy_ai.score import load_evidence
+
         return identity(
             config,
             image_sha256=None if slide is None else slide.sha256(),
@@ -262,6 +264,7 @@ class _Run:
             model=None
             if slide is None
             else model_in_use(self.model, outlined=self.given.fibers is not None),
+            evidence_sha256=load_evidence(config.evidence).sha256,
         )
 
     def _folder(self, name: str, source: Path, decisive: dict[str, Any]) -> Path:

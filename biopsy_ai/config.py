@@ -130,6 +130,9 @@ class AnalysisConfig(_Section):
         ``left`` or ``right``; recorded with the result.
     age
         Of the patient, years; children have smaller fibers.
+    evidence
+        Path of an evidence file, by which findings become scores; None takes the one that comes
+        with biopsy-ai.
     """
 
     schema_version: Literal[1] = 1
@@ -142,6 +145,7 @@ class AnalysisConfig(_Section):
     muscle: str | None = None
     side: Literal["left", "right"] | None = None
     age: Annotated[float, Field(ge=0, le=130, allow_inf_nan=False)] | None = None
+    evidence: str | None = None
     segmentation: SegmentationConfig = SegmentationConfig()
     measurement: MeasurementConfig = MeasurementConfig()
     typing: TypingConfig = TypingConfig()

@@ -9,7 +9,6 @@ from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.analysis import Analysis
 from biopsy_ai.config import MPP_COARSE, AnalysisConfig
 from biopsy_ai.errors import ConfigError
-from biopsy_ai.finding import choose_nuclei, find_stain, find_tissue, model_in_use, outline_section
 from biopsy_ai.formats.tables import printable
 from biopsy_ai.opening import (
     check_agreement,
@@ -17,6 +16,13 @@ from biopsy_ai.opening import (
     describe_image,
     open_hashed,
     outlines_name,
+)
+from biopsy_ai.outlining import (
+    choose_nuclei,
+    find_stain,
+    find_tissue,
+    model_in_use,
+    outline_section,
 )
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import Stopwatch, describe
@@ -109,8 +115,10 @@ def _analyze(
     from biopsy_ai.measure.adequacy import summarize_adequacy
     from biopsy_ai.measure.condition import flag_conditions
     from biopsy_ai.measure.condition_summary import summarize_conditions
+    from biopsy_ai.measure.cores import call_cores
     from biopsy_ai.measure.nuclei import count_nuclei
     from biopsy_ai.measure.reference import Limits
+    from biopsy_ai.score import load_evidence, score_section, section_of
     from biopsy_ai.section_grid import lay_on_grid
     from biopsy_ai.segmentation import load_model
     from biopsy_ai.side_by_side import Step, run_side_by_side
@@ -122,6 +130,7 @@ def _analyze(
     given = None if types is None else read_type_table(types)
     warnings = [] if slide is None else list(slide.warnings)
     limits = Limits(config.measurement.limits)
+    evidence = load_evidence(config.evidence)
 
     with watch.stage("tissue"):
         tissue = find_tissue(
@@ -167,7 +176,7 @@ def _analyze(
                 None if no_nuclei else surroundings.nuclei_of(grid, dyes, limits, told)
             ),
             "interior": lambda told: (
-                surroundings.interior_of(grid, labels, dyes, limits, told) if slide else None
+                surroundings.interior_of(grid, labels, dyes, seen, limits, told) if slide else None
             ),
             "type_channels": lambda told: section_patterns.channels_of(slide, grid, seen, told),
         }
@@ -178,6 +187,7 @@ def _analyze(
         home = None if fascicles is None else fascicles.fibers["fascicle"].to_numpy()
         flags = flag_conditions(table, interior, counts, home, limits, seen)
         table = surroundings.complete_table(table, counts, fascicles, flags, tiles)
+        table = section_patterns.with_columns(table, call_cores(interior, labels, limits))
 
     with watch.stage("patterns"):
         typing = section_patterns.types_of(interior, channels, table, seen, config, given, limits)
@@ -211,6 +221,9 @@ def _analyze(
             "tissue": composition,
             "fascicles": surroundings.fascicle_statistics(fascicles, composition),
             "condition": summarize_conditions(table),
+            "cores": surroundings.core_statistics(
+                table, stain.name if stain else None, dyes, limits
+            ),
             "types": section_patterns.type_statistics(typing, table, fascicles, config, limits),
             "patterns": patterns.summary,
             "quality": surroundings.quality_statistics(tiles, stain, table),
@@ -245,9 +258,12 @@ def _analyze(
             outlines=fibers,
             types=types,
             model=model,
+            evidence_sha256=evidence.sha256,
             seconds=watch.seconds,
         ),
     }
+    section = section_of(table, patterns.contacts.labels[patterns.contacts.pairs], summary, limits)
+    summary |= score_section(section, evidence).summary()
     return Analysis(
         name,
         table,

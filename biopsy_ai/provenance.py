@@ -56,6 +56,7 @@ def identity(
     outlines_sha256: str | None,
     types_sha256: str | None,
     model: Model | None,
+    evidence_sha256: str,
 ) -> dict[str, Any]:
     """Everything that decides the result of an analysis: where all of it agrees, so do results.
 
@@ -71,6 +72,7 @@ def identity(
         "weights_sha256": None if model is None else model.weights_sha256,
         # The thresholds stored with a model can change while its weights do not.
         "model_spec_sha256": None if model is None else _text_sha256(model.spec),
+        "evidence_sha256": evidence_sha256,
     }
 
 
@@ -82,6 +84,7 @@ def describe(
     outlines: str | Path | None,
     types: str | Path | None,
     model: Model | None,
+    evidence_sha256: str,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Build the provenance of one analysis, ready for JSON.
@@ -96,6 +99,8 @@ def describe(
         File with the user's fiber types, ``None`` where they were read off the stain.
     model
         The model, ``None`` where outlines were given.
+    evidence_sha256
+        Hash of the evidence file.
     seconds
         Time spent per stage.
     """
@@ -105,6 +110,7 @@ def describe(
         outlines_sha256=None if outlines is None else file_sha256(outlines),
         types_sha256=None if types is None else file_sha256(types),
         model=model,
+        evidence_sha256=evidence_sha256,
     )
     return {
         **decisive,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from biopsy_ai.cli.blocks import find_sheet, say_block
+from biopsy_ai.cli.blocks import find_sheet, say_block, scored
 from biopsy_ai.cli.parsing import parse_channels, parse_mpp
 from biopsy_ai.cli.progress import StageBars
 from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, command, say
@@ -131,6 +131,15 @@ def analyze(
             "them off the stain; fits one slide. Example: --types types.csv",
         ),
     ] = None,
+    evidence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Evidence file by which findings become scores, such as 'biopsy-ai calibrate' "
+            "writes, in place of the one that comes with biopsy-ai. "
+            "Example: --evidence evidence.yaml",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -157,7 +166,7 @@ def analyze(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Outline and measure the fibers of sections, and tell nuclei, tissue and fascicles.
+    """Outline and measure the fibers of sections, and score denervation and myopathy.
 
     Writes for each slide a folder with fibers.csv, fibers.tif, fibers.geojson, RoiSet.zip,
     overlay.png and summary.json; where they could be told also nuclei.csv, nuclei.tif, tissue.tif,
@@ -185,6 +194,7 @@ def analyze(
             muscle=muscle,
             side=side,
             age=age,
+            evidence=evidence,
         )
         sheet = find_sheet(slides or [], {"--fibers": fibers, "--types": types})
         paths = [] if sheet else _expand(slides or [])
@@ -279,5 +289,6 @@ def _line(outcome: Outcome) -> str:
     if grouping.get("p") is not None:
         r, p = grouping["assortativity"], grouping["p"]
         said.append(f"assortativity of types {r:+.2f} (p = {p:.2g})")
+    said += scored(summary.get("score") or {})
     note = f" ({outcome.reason})" if outcome.status == "skipped" else ""
     return f"{outcome.source.name}: {', '.join(said)} -> {outcome.folder}{note}"

@@ -75,6 +75,19 @@ def say_block(outcome: BlockOutcome, *, quiet: bool) -> None:
         )
 
 
+def scored(score: dict[str, Any]) -> list[str]:
+    """Say the verdict and both scores, from the entry ``score`` of a summary; empty without one."""
+    if not score:
+        return []
+    said = [str(score["verdict_text"])]
+    for change in ("denervation", "myopathy"):
+        found = score[change]
+        if found["value"] is not None:
+            low, high = found["low"], found["high"]
+            said.append(f"{change} {found['value']:.0f} ({low:.0f} to {high:.0f})")
+    return said
+
+
 def pair_line(pair: dict[str, Any]) -> str:
     """Say how two sections lie on each other, from their entry in registration.json."""
     turned = f"turned by {pair['angle_deg']:.0f}°" + (", mirrored" if pair["mirrored"] else "")

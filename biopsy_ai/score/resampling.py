@@ -83,10 +83,10 @@ def draw_replicates(section: Section, rule: IntervalRule) -> Replicates:
     -----
     Bayesian bootstrap (Rubin 1981, Ann Stat 9:130): each unit weighs as an exponential variable.
     Units are the fascicles where there are enough of them, else compact neighborhoods of about 20
-    fibers inside fascicles, for fibers that lie side by side resemble each other; of fewer fibers, or
-    single ones, where there are not enough for many neighborhoods. In each replicate
-    some fibers are left out, as segmentation may miss them. Units are taken in the order of their
-    fibers' labels, so that the weights do not depend on how the section is turned.
+    fibers inside fascicles, for fibers that lie side by side resemble each other. Where that makes
+    too few neighborhoods they are smaller, down to single fibers. In each replicate some fibers are
+    left out, as segmentation may miss them. Units are taken in the order of their fibers' labels,
+    so that the weights do not depend on how the section is turned.
     """
     units, words = _units(section, rule)
     rng = np.random.default_rng([section.seed, 8128])
@@ -98,8 +98,7 @@ def draw_replicates(section: Section, rule: IntervalRule) -> Replicates:
 
 
 def _units(section: Section, rule: IntervalRule) -> tuple[NDArray[np.int64], str]:
-    home = section.column("fascicle")
-    home = np.where(np.isfinite(home), home, 0).astype(np.int64)
+    home = np.nan_to_num(section.column("fascicle")).astype(np.int64)
     sizes = np.bincount(home[section.measured & (home > 0)]) if home.any() else np.zeros(1)
     if np.count_nonzero(sizes >= rule.neighborhood) >= rule.least_units:
         return _in_order(home), "fascicles"
@@ -107,7 +106,7 @@ def _units(section: Section, rule: IntervalRule) -> tuple[NDArray[np.int64], str
     size = int(np.count_nonzero(section.measured)) // (2 * rule.least_units)
     size = min(max(size, 1), rule.neighborhood)
     if size == 1:
-        return np.arange(len(home)), "fibers"
+        return np.arange(len(home), dtype=np.int64), "fibers"
     units = np.zeros(len(home), np.int64)
     for number in np.unique(home):
         rows = np.flatnonzero(home == number)
