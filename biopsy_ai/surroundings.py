@@ -14,7 +14,8 @@ import pandas as pd
 from biopsy_ai.labels import LabelArray, view_on_grid
 from biopsy_ai.measure.adequacy import summarize_exclusions
 from biopsy_ai.measure.collagen import COLLAGEN_DYES, measure_collagen
-from biopsy_ai.measure.condition import exclusion_reasons
+from biopsy_ai.measure.condition import OXIDATIVE, exclusion_reasons
+from biopsy_ai.measure.cores import NO_COLORS, NOT_MITOCHONDRIAL, summarize_cores
 from biopsy_ai.measure.dyes import HE_DYES, SectionDyes, fit_dyes
 from biopsy_ai.measure.exclusion import join_reasons
 from biopsy_ai.measure.interior import measure_interior
@@ -141,6 +142,7 @@ def interior_of(
     grid: SectionGrid,
     labels: NDArray[np.int64],
     dyes: SectionDyes | None,
+    stain: str,
     limits: Limits,
     progress: Progress | None,
 ) -> pd.DataFrame:
@@ -156,10 +158,37 @@ def interior_of(
         separation=None if dyes is None else dyes.of(*HE_DYES),
         nuclei=grid.nuclei,
         tissue=grid.tissue,
+        zones=stain in OXIDATIVE,
         limits=limits,
         progress=progress,
     )
     return interior.set_index("label").reindex(labels).reset_index()
+
+
+def core_statistics(
+    table: pd.DataFrame, stain: str | None, dyes: SectionDyes | None, limits: Limits
+) -> dict[str, Any]:
+    """Count target and core-like fibers, or say why they cannot be assessed.
+
+    Parameters
+    ----------
+    table
+        The fiber table.
+    stain
+        As given or recognised; None without a slide.
+    dyes
+        Of a bright-field section.
+    limits
+        As everywhere.
+    """
+    why_not = ""
+    if stain is None:
+        why_not = NO_IMAGE
+    elif stain not in OXIDATIVE:
+        why_not = NOT_MITOCHONDRIAL
+    elif dyes is None:
+        why_not = NO_COLORS
+    return summarize_cores(table, why_not, limits)
 
 
 def nuclei_statistics(

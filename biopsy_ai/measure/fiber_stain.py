@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from biopsy_ai.errors import ChannelError
 from biopsy_ai.labels import LabelArray, coarse_shape, find_boxes, read_windows
+from biopsy_ai.measure.fiber_quantiles import quantiles_by_fiber
 from biopsy_ai.measure.interior import sampled_pixels
 from biopsy_ai.measure.interior_stain import (
     MIN_UM2,
     RIM_UM,
     depth_below_border,
-    quantiles_by_fiber,
     rows_of,
     sample_steps,
 )

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.labels import LabelArray, coarse_shape, find_boxes, read_windows
+from biopsy_ai.measure.cores import ZONES
 from biopsy_ai.measure.depth import fill_holes
 from biopsy_ai.measure.interior_stain import N_VALUES, measure_stain, sample_steps
 from biopsy_ai.measure.reference import DEFAULTS, Limits
@@ -45,6 +46,7 @@ def measure_interior(
     separation: StainSeparation | None = None,
     nuclei: LabelArray | None = None,
     tissue: LabelArray | None = None,
+    zones: bool = False,
     limits: Limits = DEFAULTS,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -70,6 +72,8 @@ def measure_interior(
         Label image of the nuclei, which are left out of the stain.
     tissue : (H, W) array of int, optional
         Class of every pixel, index into `biopsy_ai.tissue_classes.TISSUE_CLASSES`.
+    zones : bool, optional
+        Whether to measure how pale the middle of each fiber is, for stains of mitochondria.
     limits : Limits, optional
     progress : callable, optional
         Called as ``progress("interior", done, total)``.
@@ -87,7 +91,8 @@ def measure_interior(
         share of the fiber under spots that are dense and gray, as no dye is; ``cleft_share`` the
         length of the longest cleft that opens at the border, over the equivalent diameter;
         ``artefact_share`` the share of the fiber in artefacts; ``artefact_beside`` and
-        ``glass_share`` the shares of what lies beside it that are artefact and glass.
+        ``glass_share`` the shares of what lies beside it that are artefact and glass. With
+        ``zones``, also the columns `biopsy_ai.measure.cores.ZONES`.
 
     Raises
     ------
@@ -111,7 +116,10 @@ def measure_interior(
     last = (*fibers.shape[:2], *fibers.shape[:2])
     reach = [max(int(np.ceil(BESIDE_UM / side)), 1) for side in mpp]
     grown = np.clip(boxes + np.array([-reach[0], -reach[1], *reach]), 0, last)
-    measured = np.full((len(ids), len(COLUMNS) - 1), np.nan)
+    columns = [*COLUMNS[1:], *(ZONES if zones else ())]
+    of_stain = [*range(N_VALUES), *range(len(COLUMNS) - 1, len(columns))]
+    beside = slice(N_VALUES + 1, len(COLUMNS) - 1)
+    measured = np.full((len(ids), len(columns)), np.nan)
     done = 0
     if progress:
         progress("interior", 0, len(ids))
@@ -134,18 +142,16 @@ def measure_interior(
             if classes is not None and odd is not None:
                 # most fibers have neither in their box
                 plain = not odd[crop].any() and not mask.all()
-                measured[row, N_VALUES + 1 :] = (
-                    0.0 if plain else _surroundings(mask, classes[crop], reach)
-                )
+                measured[row, beside] = 0.0 if plain else _surroundings(mask, classes[crop], reach)
             done += 1
             if progress and done % 256 == 0:
                 progress("interior", done, len(ids))
         if image is not None and white is not None:
             colors = sampled_pixels(image, image_step, window, mpp)
-            measured[members, :N_VALUES] = measure_stain(
-                colors, filled, (top, left), ids[members], over, white, dyes, mpp, limits
+            measured[np.ix_(members, of_stain)] = measure_stain(
+                colors, filled, (top, left), ids[members], over, white, dyes, mpp, limits, zones
             )
-    table = pd.DataFrame(measured, columns=list(COLUMNS[1:]))
+    table = pd.DataFrame(measured, columns=columns)
     table.insert(0, "label", ids)
     if progress:
         progress("interior", len(ids), len(ids))

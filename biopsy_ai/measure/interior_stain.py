@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from biopsy_ai.measure.cores import measure_zones
+from biopsy_ai.measure.fiber_quantiles import Rows, quantiles_by_fiber
 from biopsy_ai.measure.reference import Limits
 from biopsy_ai.slides.stain_colors import optical_densities
 from biopsy_ai.slides.stain_separation import StainSeparation, separate_stains
@@ -24,9 +26,6 @@ N_VALUES = 7
 """Density, hematoxylin, eosin, unevenness, share and number of clear holes, share under dust."""
 
 _LOOKUP_MAX = 50_000_000
-_MAX_VALUE = 16.0
-
-Rows = NDArray[np.int32]
 
 
 def sample_steps(mpp: tuple[float, float]) -> tuple[int, int]:
@@ -45,6 +44,7 @@ def measure_stain(
     separation: StainSeparation | None,
     mpp: tuple[float, float],
     limits: Limits,
+    zones: bool = False,
 ) -> NDArray[np.float64]:
     """Measure the stain of fibers that lie whole in one window.
 
@@ -68,11 +68,14 @@ def measure_stain(
     mpp : (y, x) tuple of float
         Pixel size in µm.
     limits : Limits
+    zones : bool
+        Whether to measure how pale the middle of each fiber is.
 
     Returns
     -------
     (m, 7) ndarray of float
-        See `biopsy_ai.measure.interior.measure_interior`; NaN for fibers with too few pixels.
+        See `biopsy_ai.measure.interior.measure_interior`; NaN for fibers with too few pixels. With
+        ``zones``, six more columns from `biopsy_ai.measure.cores.measure_zones`.
     """
     steps = sample_steps(mpp)
     looked_at = tuple(slice(-at % step, None, step) for at, step in zip(origin, steps, strict=True))
@@ -120,7 +123,11 @@ def measure_stain(
     area = np.bincount(of_fiber[deep], minlength=len(wanted)) * pixel_um2
     measured[stained, 4] = size[stained] / area[stained]
     measured[stained, 5] = 1000.0 * number[stained] / area[stained]
-    return measured
+    if not zones:
+        return measured
+    at = np.flatnonzero(free)
+    middles = measure_zones(total[at] / 3.0, depth[at], of_fiber[at], len(wanted), limits)
+    return np.hstack([measured, middles])
 
 
 def rows_of(labels: NDArray[np.integer], wanted: NDArray[np.int64]) -> Rows:
@@ -182,34 +189,6 @@ def _is_dust(
     least = np.nan_to_num(limits["dust_times_fiber"] * usual).astype(np.float32)
     dusty[of_some] &= weakest[of_some] > least[of_fiber[of_some]]
     return dusty
-
-
-def quantiles_by_fiber(
-    values: NDArray[np.float32],
-    of_fiber: Rows,
-    n: NDArray[np.int64],
-    shares: tuple[float, ...],
-    highest: float = _MAX_VALUE,
-) -> list[NDArray[np.float64]]:
-    """Quantiles of the values of each fiber, as `numpy.quantile` gives them; NaN without values.
-
-    Values are taken to lie between 0 and ``highest``.
-    """
-    # sorted by fiber, and by value within it
-    keys = np.sort(of_fiber + np.clip(values, 0, highest) / (highest * 1.001))
-    first = np.cumsum(n) - n
-    found = []
-    for share in shares:
-        place = first + share * np.maximum(n - 1, 0)
-        below = np.minimum(place.astype(np.int64), max(len(keys) - 1, 0))
-        above = np.minimum(below + (place > below), max(len(keys) - 1, 0))
-        quantile = np.full(len(n), np.nan)
-        there = n > 0
-        low, high = (keys[at[there]] - np.flatnonzero(there) for at in (below, above))
-        part = (place - below)[there]
-        quantile[there] = (low + part * (high - low)) * (highest * 1.001)
-        found.append(quantile)
-    return found
 
 
 def _spots(
