@@ -67,7 +67,7 @@ def read_backdrop(slide: Slide | None, segmentation: Segmentation) -> Backdrop:
 def slide_backdrop(slide: Slide) -> Backdrop:
     """Read a slide, which is open, at the scale of the overlays."""
     mpp = _overlay_mpp(np.multiply(slide.shape, slide.mpp), min(slide.mpp))
-    return Backdrop(_section(slide, mpp), mpp)
+    return Backdrop(read_window(slide, 0, 0, *slide.grid_shape(mpp), mpp), mpp)
 
 
 def _overlay_mpp(extent_um: NDArray[np.float64], native_mpp: float) -> float:
@@ -82,14 +82,31 @@ def _white(extent_um: NDArray[np.float64], mpp: float) -> NDArray[np.uint8]:
     return np.full((height, width, 3), 255, dtype=np.uint8)
 
 
-def _section(slide: Slide, mpp: float) -> NDArray[np.uint8]:
-    """Whole slide as it is shown, 8-bit RGB."""
-    shape = slide.grid_shape(mpp)
+def read_window(
+    slide: Slide, y: int, x: int, height: int, width: int, mpp: float
+) -> NDArray[np.uint8]:
+    """Read a part of a slide as it is shown.
+
+    Parameters
+    ----------
+    slide
+        The section; fluorescence is shown by its border channel, from dark to bright in this part.
+    y, x, height, width
+        Window in pixels of `mpp`; may reach beyond the slide.
+    mpp
+        Pixel size, µm.
+
+    Returns
+    -------
+    (height, width, 3) uint8 ndarray
+        RGB.
+    """
     if slide.is_rgb:
-        image = slide.read(0, 0, *shape, mpp)
+        image = slide.read(y, x, height, width, mpp)
         shown = image * (255.0 / white_level(slide.dtype))
     else:
-        border = slide.read(0, 0, *shape, mpp, channels=[slide.channels.get("border", 0)])
+        channel = slide.channels.get("border", 0)
+        border = slide.read(y, x, height, width, mpp, channels=[channel])
         low, high = np.percentile(border, PERCENTILES)
         shown = np.repeat((border - low) * (255.0 / max(high - low, 1e-6)), 3, axis=2)
     return np.clip(np.rint(shown), 0, 255).astype(np.uint8)

@@ -143,7 +143,7 @@ class Picture:
 
 def write_overlay(
     path: str | Path, backdrop: Backdrop, picture: Picture, *, title: str = ""
-) -> None:
+) -> NDArray[np.uint8]:
     """Draw layers over the section and write them as PNG.
 
     Parameters
@@ -156,6 +156,11 @@ def write_overlay(
         What to draw: all tints below all lines, else in the order given.
     title
         What the legend calls the section.
+
+    Returns
+    -------
+    (H, W, 3) uint8 ndarray
+        What was written, RGB: the section, and the legend below it.
 
     Raises
     ------
@@ -181,6 +186,7 @@ def write_overlay(
         raise OutputError(f"{path}: the overlay cannot be encoded as PNG.")
     with replacing(path) as temporary:
         temporary.write_bytes(png.tobytes())
+    return page
 
 
 def _tint(canvas: NDArray[np.uint8], layers: Sequence[Layer], mpp: float) -> None:

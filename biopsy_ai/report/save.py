@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biopsy_ai.errors import Cancelled
 from biopsy_ai.formats.class_map import TISSUE_FILE, write_class_map
 from biopsy_ai.formats.contours import Polygon, fiber_polygons, to_image_xy
-from biopsy_ai.formats.files import output_folder, remove_result
+from biopsy_ai.formats.files import output_folder, remove_result, replacing
 from biopsy_ai.formats.imagej import write_roiset
 from biopsy_ai.formats.label_image import LABELS_FILE, write_label_image
 from biopsy_ai.formats.qupath import write_geojson
@@ -24,7 +23,14 @@ from biopsy_ai.formats.tables import write_csv, write_fibers_csv, write_json
 from biopsy_ai.labels import LabelArray
 from biopsy_ai.measure.reference import Limits
 from biopsy_ai.report.backdrop import Backdrop, read_backdrop
+from biopsy_ai.report.background import Background
+from biopsy_ai.report.contact_sheet import contact_sheets
+from biopsy_ai.report.document import Document, Image
+from biopsy_ai.report.document_pdf import write_pdf
+from biopsy_ai.report.embedding import THUMBNAIL_PX, as_jpeg, read_png
+from biopsy_ai.report.finding_parts import Sheet
 from biopsy_ai.report.overlay import Picture, write_overlay
+from biopsy_ai.report.page import write_page
 from biopsy_ai.report.pattern_pictures import (
     has_atrophy,
     has_groups,
@@ -41,6 +47,7 @@ from biopsy_ai.report.pictures import (
     show_nuclei,
     show_tissue,
 )
+from biopsy_ai.report.section_document import Pictures, section_document
 from biopsy_ai.report.size_figure import sizes_by_type, write_sizes
 from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
@@ -65,6 +72,9 @@ TYPES_OVERLAY_FILE = "overlay_types.png"
 GROUPS_OVERLAY_FILE = "overlay_groups.png"
 ATROPHY_OVERLAY_FILE = "overlay_atrophy.png"
 SIZES_FILE = "sizes_by_type.png"
+THUMBNAIL_FILE = "thumbnail.jpg"
+REPORT_FILE = "report.html"
+REPORT_PDF_FILE = "report.pdf"
 SUMMARY_FILE = "summary.json"
 """Written last: where it stands, the run that wrote the results beside it was not interrupted."""
 
@@ -88,6 +98,9 @@ RESULT_FILES = (
     GROUPS_OVERLAY_FILE,
     ATROPHY_OVERLAY_FILE,
     SIZES_FILE,
+    THUMBNAIL_FILE,
+    REPORT_FILE,
+    REPORT_PDF_FILE,
     SUMMARY_FILE,
 )
 """All results that a section may have."""
@@ -144,7 +157,7 @@ def save_analysis(
     *,
     progress: Progress | None = None,
 ) -> Path:
-    """Write tables, label images, outlines, overlays and summary of one section.
+    """Write tables, label images, outlines, overlays, report and summary of one section.
 
     `result_files` and, last, summary.json, whose ``files`` names the others. The summary of an
     earlier run is removed first, so an interrupted run leaves none, and so are results that this
@@ -186,9 +199,9 @@ def save_analysis(
         done += 1
 
     # Compressing and drawing leave the interpreter free for the text files. The summary comes last.
-    with _Background() as background:
+    with Background() as background:
         _submit_images(background, analysis, folder)
-        backdrop = background.submit(read_backdrop, slide, segmentation)
+        backdrop = background.prepare(read_backdrop, slide, segmentation)
         step(write_fibers_csv, folder / FIBERS_FILE, fibers)
         if analysis.nuclei is not None:
             step(write_csv, folder / NUCLEI_FILE, _with_class_names(analysis.nuclei))
@@ -203,10 +216,15 @@ def save_analysis(
             )
         )
         drawn = Fibers(polygons, segmentation.mpp, fibers)
-        for name, picture in _pictures(analysis, drawn, names).items():
-            background.submit(_draw, folder / name, backdrop, picture, analysis.name)
+        sheets = background.prepare(_draw_sheets, analysis, drawn)
+        overlays = {
+            name: background.write(_draw, folder / name, backdrop, picture, analysis.name)
+            for name, picture in _pictures(analysis, drawn, names).items()
+        }
+        background.write(_write_thumbnail, folder / THUMBNAIL_FILE, overlays[OVERLAY_FILE])
+        sizes: Future[Image | None] | None = None
         if SIZES_FILE in names:
-            background.submit(_draw_sizes, folder / SIZES_FILE, analysis)
+            sizes = background.write(_draw_sizes, folder / SIZES_FILE, analysis)
         image_mpp = segmentation.mpp if slide is None else slide.mpp
         outlines = _Outlines(polygons, segmentation.mpp, image_mpp)
         step(
@@ -217,9 +235,12 @@ def save_analysis(
             fibers=fibers,
         )
         step(_write_roiset, analysis, folder / ROISET_FILE, outlines)
-        for writing in background.submitted:
-            if writing is not backdrop:
-                step(writing.result)
+        # the report tells of warnings, of which the last one may have come just now
+        document = background.prepare(_document, analysis, overlays, sizes, sheets)
+        background.write(_when_ready, write_page, folder / REPORT_FILE, document)
+        background.write(_when_ready, write_pdf, folder / REPORT_PDF_FILE, document)
+        for writing in background.writing:
+            step(writing.result)
     analysis.summary["files"] = [name for name in names if (folder / name).is_file()]
     step(write_json, folder / SUMMARY_FILE, analysis.summary)
     if progress is not None:
@@ -227,13 +248,13 @@ def save_analysis(
     return folder
 
 
-def _submit_images(background: _Background, analysis: Analysis, folder: Path) -> None:
+def _submit_images(background: Background, analysis: Analysis, folder: Path) -> None:
     """Start writing the label images and the class map."""
     segmentation, fascicles = analysis.segmentation, analysis.fascicles
     nuclei, tissue = segmentation.nuclei, segmentation.tissue
 
     def start(write: Callable[..., None], name: str, pixels: LabelArray, *more: Any) -> None:
-        background.submit(write, folder / name, background.guard(pixels), *more)
+        background.write(write, folder / name, background.guard(pixels), *more)
 
     start(write_label_image, LABELS_FILE, segmentation.labels, segmentation.mpp)
     if nuclei is not None and analysis.nuclei is not None:
@@ -279,7 +300,7 @@ def _limits_of(analysis: Analysis) -> Limits:
     return Limits(analysis.config.measurement.limits)
 
 
-def _draw_sizes(path: Path, analysis: Analysis) -> None:
+def _draw_sizes(path: Path, analysis: Analysis) -> Image | None:
     limits = _limits_of(analysis)
     write_sizes(
         path,
@@ -289,6 +310,15 @@ def _draw_sizes(path: Path, analysis: Analysis) -> None:
         title=analysis.name,
         limits=limits,
     )
+    return read_png(path)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """An overlay as the report and the table of all slides show it."""
+
+    image: Image
+    thumbnail: Image
 
 
 def _draw(
@@ -296,9 +326,42 @@ def _draw(
     backdrop: Future[Backdrop],
     picture: Callable[[Backdrop], Picture],
     title: str,
-) -> None:
+) -> _Drawn:
     section = backdrop.result()
-    write_overlay(path, section, picture(section), title=title)
+    page = write_overlay(path, section, picture(section), title=title)
+    height, width = section.pixels.shape[:2]
+    return _Drawn(as_jpeg(page), as_jpeg(page[:height, :width], THUMBNAIL_PX))
+
+
+def _draw_sheets(analysis: Analysis, fibers: Fibers) -> dict[str, Sheet]:
+    findings = analysis.summary.get("findings") or ()
+    return contact_sheets(findings, fibers, analysis.fibers, analysis.slide)
+
+
+def _write_thumbnail(path: Path, overlay: Future[_Drawn]) -> None:
+    content = overlay.result().thumbnail.content
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _document(
+    analysis: Analysis,
+    overlays: Mapping[str, Future[_Drawn]],
+    sizes: Future[Image | None] | None,
+    sheets: Future[dict[str, Sheet]],
+) -> Document:
+    pictures = Pictures(
+        {name: overlay.result().image for name, overlay in overlays.items()},
+        None if sizes is None else sizes.result(),
+        sheets.result(),
+    )
+    return section_document(analysis.summary, pictures)
+
+
+def _when_ready(
+    write: Callable[[Path, Document], None], path: Path, document: Future[Document]
+) -> None:
+    write(path, document.result())
 
 
 def _write_roiset(analysis: Analysis, path: Path, outlines: _Outlines) -> None:
@@ -327,46 +390,6 @@ class _Outlines:
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
         for label, polygon in self._polygons.items():
             yield label, to_image_xy(polygon, *self._mpp)
-
-
-class _Background:
-    """Threads that write label images and overlays until the rest has failed or was stopped."""
-
-    def __init__(self) -> None:
-        self.submitted: list[Future[Any]] = []
-        self._threads = ThreadPoolExecutor(2, "biopsy-ai-save")
-        self._stopped = threading.Event()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._stopped.set()
-        self._threads.shutdown(cancel_futures=kind is not None)
-
-    def submit(self, action: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Start an action as soon as one of the threads is free."""
-        self.submitted.append(self._threads.submit(action, *arguments))
-        return self.submitted[-1]
-
-    def guard(self, pixels: LabelArray) -> LabelArray:
-        """See an image in a way that ends the thread that reads it when all is stopped."""
-        return _UntilStopped(pixels, self._stopped)
-
-
-class _UntilStopped:
-    """An image that cannot be read any more once all was stopped."""
-
-    def __init__(self, pixels: LabelArray, stopped: threading.Event) -> None:
-        self.pixels = pixels
-        self.shape = pixels.shape
-        self.stopped = stopped
-
-    def __getitem__(self, key: Any, /) -> Any:
-        if self.stopped.is_set():
-            raise Cancelled("saving was stopped")
-        return self.pixels[key]
 
 
 def _image_id(analysis: Analysis) -> str:

@@ -25,7 +25,17 @@ from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.segmentation.tissue_map import TissueMap
 from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
-FILES = ["RoiSet.zip", "fibers.csv", "fibers.geojson", "fibers.tif", "overlay.png", "summary.json"]
+FILES = [
+    "RoiSet.zip",
+    "fibers.csv",
+    "fibers.geojson",
+    "fibers.tif",
+    "overlay.png",
+    "report.html",
+    "report.pdf",
+    "summary.json",
+    "thumbnail.jpg",
+]
 
 
 @dataclass(frozen=True)
