@@ -132,6 +132,7 @@ class VerdictRule(_Part):
 
     least_fibers: Annotated[int, Field(ge=1)]
     present_above: Annotated[float, Field(gt=0, lt=100)]
+    outweighs_from: Annotated[float, Field(ge=50, le=100)]
 
 
 class Traps(_Part):
@@ -140,6 +141,7 @@ class Traps(_Part):
     untyped_angular_most: Annotated[float, Field(ge=0)]
     perifascicular_below: float
     type_2_ratio_below: float
+    type_2_ratio_below_elderly: float
     type_2_atrophic_from: float
     type_2_times_type_1: float
     type_2_least_fibers: int

@@ -27,6 +27,7 @@ def measure_shape(section: Section, drawn: Replicates) -> dict[str, Measurement]
                 section, drawn, section.rounded, among, section.column("circularity")
             ),
         }
+    shares["small_fiber_shape"] = _shape_of_small(section, drawn)
     normal = section.shaped & ~section.atrophic
     n = int(np.count_nonzero(normal))
     if n < LEAST_SHAPES:
@@ -35,6 +36,16 @@ def measure_shape(section: Section, drawn: Replicates) -> dict[str, Measurement]
     mean, _ = drawn.moments(circularity, normal)
     very_round = normal & (circularity > 0.9)
     return {**shares, "rounding": Measurement(mean, n, labels_of(section, very_round, circularity))}
+
+
+def _shape_of_small(section: Section, drawn: Replicates) -> Measurement:
+    """Share of angular fibers among the atrophic ones that are angular or round."""
+    clear = section.angular | section.rounded
+    n = int(np.count_nonzero(clear))
+    if n < LEAST_SHAPES:
+        return missing(f"only {n} small fibers are clearly angular or round")
+    by = section.column("angularity")
+    return _percent(section, drawn, section.angular, clear, by)
 
 
 def measure_size(section: Section, drawn: Replicates) -> dict[str, Measurement]:
@@ -93,7 +104,11 @@ def measure_conditions(section: Section, drawn: Replicates) -> dict[str, Measure
         else:
             found[name] = _percent(section, drawn, probability >= 0.5, among, probability)
     cores = section.part("cores")
-    kinds = section.table["core"].fillna("").astype(str) if "core" in section.table else None
+    kinds = (
+        section.table["core"].astype(object).fillna("").astype(str)
+        if "core" in section.table
+        else None
+    )
     ratio = section.column("core_depth_ratio")
     among = section.measured & np.isfinite(ratio)
     for name, kind in (("target_fibers", "target"), ("core_like_fibers", "core-like")):

@@ -71,7 +71,9 @@ def measure_perifascicular(section: Section, drawn: Replicates) -> Measurement:
     return Measurement(replicated, int(found.get("n") or 0), labels_of(section, small, -size))
 
 
-def measure_types(section: Section, drawn: Replicates, traps: Traps) -> dict[str, Measurement]:
+def measure_types(
+    section: Section, drawn: Replicates, traps: Traps, *, elderly: bool
+) -> dict[str, Measurement]:
     """Predominance, and atrophy of one type alone."""
     names = ("type_predominance", "type_2_atrophy", "type_1_atrophy")
     typed = section.measured & (section.classes != "")
@@ -87,7 +89,7 @@ def measure_types(section: Section, drawn: Replicates, traps: Traps) -> dict[str
         )
     }
     for name, own, other in (("type_2_atrophy", "II", "I"), ("type_1_atrophy", "I", "II")):
-        found[name] = _selective(section, drawn, of, own, other, traps)
+        found[name] = _selective(section, drawn, of, own, other, traps, elderly=elderly)
     return found
 
 
@@ -99,7 +101,14 @@ def _predominance(section: Section) -> str:
 
 
 def _selective(
-    section: Section, drawn: Replicates, of: dict[str, Flags], own: str, other: str, traps: Traps
+    section: Section,
+    drawn: Replicates,
+    of: dict[str, Flags],
+    own: str,
+    other: str,
+    traps: Traps,
+    *,
+    elderly: bool,
 ) -> Measurement:
     fewest = min(int(np.count_nonzero(part)) for part in of.values())
     if fewest < traps.type_2_least_fibers:
@@ -118,7 +127,9 @@ def _selective(
         "atrophic": f"{atrophic[own]:.0f} % of type {own} and {atrophic[other]:.0f} % of type "
         f"{other} are atrophic"
     }
-    selective = is_selective(float(ratio[0]), atrophic[own], atrophic[other], traps)
+    selective = is_selective(
+        float(ratio[0]), atrophic[own], atrophic[other], traps, elderly=elderly
+    )
     return Measurement(
         np.where(np.isfinite(ratio), ratio, ratio[0]),
         n,
@@ -128,7 +139,7 @@ def _selective(
     )
 
 
-def is_selective(ratio: float, own: float, other: float, traps: Traps) -> bool:
+def is_selective(ratio: float, own: float, other: float, traps: Traps, *, elderly: bool) -> bool:
     """Whether atrophy is of one type: smaller, often atrophic, and far more often than the other.
 
     Parameters
@@ -138,8 +149,10 @@ def is_selective(ratio: float, own: float, other: float, traps: Traps) -> bool:
     own, other : float
         Atrophic fibers of either, %; NaN where not known, and the ratio alone decides.
     traps : Traps
+    elderly : bool
+        Whether type II may be smaller, as in old age.
     """
-    if not ratio < traps.type_2_ratio_below:
+    if not ratio < (traps.type_2_ratio_below_elderly if elderly else traps.type_2_ratio_below):
         return False
     if not np.isfinite(own):
         # most fibers of the type are so small that its own center is no reference

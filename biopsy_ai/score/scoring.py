@@ -78,6 +78,7 @@ def measure_section(section: Section, evidence: Evidence) -> dict[str, Measureme
         By finding.
     """
     drawn = draw_replicates(section, evidence.interval)
+    elderly = section.age is not None and section.age >= evidence.elderly_from
     return {
         "type_grouping": measure_grouping(section, drawn),
         "grouped_atrophy": measure_grouped_atrophy(section, drawn, evidence.traps),
@@ -87,7 +88,7 @@ def measure_section(section: Section, evidence: Evidence) -> dict[str, Measureme
         **measure_nuclei(section, drawn),
         **measure_conditions(section, drawn),
         **measure_tissue(section, drawn),
-        **measure_types(section, drawn, evidence.traps),
+        **measure_types(section, drawn, evidence.traps, elderly=elderly),
         **measure_quality(section, drawn),
     }
 

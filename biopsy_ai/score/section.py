@@ -135,7 +135,12 @@ def section_of(
     angular = atrophic & _flag_column(table, "is_angular_atrophic")
     shapeable = _flag_column(table, "shape_assessable")
     sick = (
-        table["condition"].fillna("").astype(str).str.contains("necrotic|regenerating").to_numpy()
+        table["condition"]
+        .astype(object)
+        .fillna("")
+        .astype(str)
+        .str.contains("necrotic|regenerating")
+        .to_numpy()
         if "condition" in table
         else np.zeros(len(table), bool)
     )
@@ -191,7 +196,9 @@ def _rounded(table: pd.DataFrame, among: Flags, limits: Limits) -> Flags:
 def _classes(table: pd.DataFrame) -> NDArray[np.object_]:
     if "type" not in table:
         return np.full(len(table), "", dtype=object)
-    return np.asarray(type_classes(table["type"].fillna("").astype(str)), dtype=object)
+    return np.asarray(
+        type_classes(table["type"].astype(object).fillna("").astype(str)), dtype=object
+    )
 
 
 def _known(table: pd.DataFrame, name: str) -> Flags:

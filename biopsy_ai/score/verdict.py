@@ -84,14 +84,14 @@ def find_verdict(
     Notes
     -----
     A change is present where the whole interval of its score lies above the middle, absent where it
-    lies below. The axis compares the two changes, and is given only where one of them is present:
-    else there is nothing to tell apart, or both are there.
+    lies below. Where both are present and one outweighs the other by far, that one is named: wide
+    scatter of sizes speaks for both. The axis compares the two changes, and is given only where one
+    of them is named: else there is nothing to tell apart, or both are there.
     """
     ends = {name: interval_of(values, evidence.interval.level) for name, values in scores.items()}
     middle = evidence.verdict.present_above
     present = {name: low > middle for name, (low, _) in ends.items()}
     absent = {name: high < middle for name, (_, high) in ends.items()}
-    axis = None
     enough = (
         n_measured >= evidence.verdict.least_fibers
         and excluded_percent <= evidence.traps.excluded_most
@@ -99,19 +99,22 @@ def find_verdict(
     if not enough:
         nothing = dict.fromkeys(("value", "low", "high"))
         return Verdict("not_enough_tissue", dict.fromkeys(scores, nothing), None)
+    compared = score_of(totals["denervation"] - totals["myopathy"], 0.0)
+    low, high = interval_of(compared, evidence.interval.level)
     if all(present.values()):
-        name = "mixed"
+        far = evidence.verdict.outweighs_from
+        name = "denervation" if low >= far else "myopathy" if high <= 100 - far else "mixed"
     elif any(present.values()):
         name = "denervation" if present["denervation"] else "myopathy"
-        compared = score_of(totals["denervation"] - totals["myopathy"], 0.0)
-        low, high = interval_of(compared, evidence.interval.level)
-        axis = {"value": float(compared[0]), "low": low, "high": high}
     elif type_2_atrophy:
         name = "type2_atrophy"
     elif all(absent.values()):
         name = "no_abnormality"
     else:
         name = "indeterminate"
+    axis = None
+    if name in scores:
+        axis = {"value": float(compared[0]), "low": low, "high": high}
     found = {
         change: {"value": float(values[0]), "low": ends[change][0], "high": ends[change][1]}
         for change, values in scores.items()
