@@ -43,6 +43,10 @@ class RegistrationError(BiopsyError):
     """Two sections of a block do not fit on each other."""
 
 
+class CalibrationError(BiopsyError):
+    """A cohort is too small to calibrate evidence on, or its labels do not fit its results."""
+
+
 class OutputError(BiopsyError):
     """Results cannot be written where they were asked for."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from biopsy_ai import RESEARCH_USE_ONLY, __version__
-from biopsy_ai.cli import analysis, bundled, evaluation, synthesis, training
+from biopsy_ai.cli import analysis, bundled, calibration, evaluation, synthesis, training
 from biopsy_ai.cli.reporting import epilog
 
 app = typer.Typer(
@@ -27,6 +27,9 @@ app.command(epilog=epilog("biopsy-ai analyze slides/ --out results --mpp 0.5 --s
 app.command(epilog=epilog("biopsy-ai evaluate results/section/fibers.tif truth.tif"))(
     evaluation.evaluate
 )
+app.command(
+    epilog=epilog("biopsy-ai calibrate results/cohort.csv --labels labels.csv --out mine.yaml")
+)(calibration.calibrate)
 app.command(epilog=epilog("biopsy-ai synthesize --preset dystrophy --stain he --n 4 --out DIR"))(
     synthesis.synthesize
 )
