@@ -16,6 +16,8 @@ from biopsy_ai.cohort_table import (
     COHORT_FILE,
     REGISTRATION_FILE,
     Outcome,
+    cohort_table,
+    page_entries,
     read_cohort,
     write_cohort,
 )
@@ -82,7 +84,7 @@ def analyze_many(
     progress: Progress | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Analyze slides one after the other and write ``out/<slide name>/`` and ``out/cohort.csv``.
+    """Analyze slides one after the other: ``out/<slide name>/``, cohort.csv and cohort.html.
 
     A slide that cannot be analyzed is recorded with the reason and does not stop the others.
     A slide whose results are all there, made from the same image with the same settings,
@@ -149,17 +151,23 @@ def analyze_many(
     sources: Sequence[Path | None] = paths or [None]
     outcomes: list[Outcome] = []
     earlier = read_cohort(out / COHORT_FILE)
-    for number, source in enumerate(sources):
-        if progress is not None:
-            progress(SLIDES_STAGE, number, len(sources))
-        outcome = run.one(source, None if configs is None else configs[number])
-        outcomes.append(outcome if notes is None else replace(outcome, notes=notes[number]))
-        written = _try_write_cohort(outcomes, out / COHORT_FILE, earlier)
-        if on_outcome is not None:
-            on_outcome(outcomes[-1])
-    if not written:
+    try:
+        for number, source in enumerate(sources):
+            if progress is not None:
+                progress(SLIDES_STAGE, number, len(sources))
+            noted = {} if notes is None else notes[number]
+            outcome = run.one(source, None if configs is None else configs[number], noted)
+            outcomes.append(replace(outcome, notes=noted))
+            written = _try_write_cohort(outcomes, out / COHORT_FILE, earlier)
+            if on_outcome is not None:
+                on_outcome(outcomes[-1])
+    finally:
+        # once and not after each slide: it holds a picture of every one
+        shown = not outcomes or _try_write_page(outcomes, out, earlier)
+    if not (written and shown):
         try:
             write_cohort(outcomes, out / COHORT_FILE, earlier=earlier)
+            write_page(out, cohort_table(outcomes, earlier))
         except OutputError as error:
             raise OutputError(
                 f"{error} Then repeat the command: finished slides are not analyzed again."
@@ -175,6 +183,38 @@ def _try_write_cohort(
         write_cohort(outcomes, path, earlier=earlier)
     except OutputError as error:
         log.warning("%s It is tried again after the next slide.", error)
+        return False
+    return True
+
+
+def write_page(out: str | Path, table: pd.DataFrame | None = None) -> None:
+    """Write cohort.html: all slides and blocks whose results stand in a folder.
+
+    Parameters
+    ----------
+    out
+        Folder of the run.
+    table
+        As cohort.csv; read from there if ``None``.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    from biopsy_ai.report.cohort_page import COHORT_PAGE, write_cohort_page
+
+    out = Path(out)
+    if table is None:
+        table = read_cohort(out / COHORT_FILE)
+    write_cohort_page(out / COHORT_PAGE, [] if table is None else page_entries(table, out))
+
+
+def _try_write_page(outcomes: Sequence[Outcome], out: Path, earlier: pd.DataFrame | None) -> bool:
+    try:
+        write_page(out, cohort_table(outcomes, earlier))
+    except OutputError as error:
+        log.warning("%s", error)
         return False
     return True
 
@@ -207,13 +247,18 @@ class _Run:
         self.progress = progress
         self.given_out: set[str] = set()
 
-    def one(self, path: Path | None, config: AnalysisConfig | None = None) -> Outcome:
+    def one(
+        self,
+        path: Path | None,
+        config: AnalysisConfig | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Analyze one slide, or the outlines alone if `path` is ``None``."""
         start = time.perf_counter()
         source = path or self.given.fibers
         assert source is not None
         try:
-            outcome = self._analyze(source, path, config or self.config)
+            outcome = self._analyze(source, path, config or self.config, _codes(notes or {}))
         except Cancelled:
             raise
         except BiopsyError as error:
@@ -228,7 +273,9 @@ class _Run:
         seconds = time.perf_counter() - start
         return Outcome(**{**vars(outcome), "seconds": seconds})
 
-    def _analyze(self, source: Path, path: Path | None, config: AnalysisConfig) -> Outcome:
+    def _analyze(
+        self, source: Path, path: Path | None, config: AnalysisConfig, codes: dict[str, str]
+    ) -> Outcome:
         with ExitStack() as stack:
             slide: Slide | None = None
             if path is not None:
@@ -238,7 +285,8 @@ class _Run:
             name = outlines_name(source) if slide is None else slide.name
             folder = self._folder(name, source, decisive)
             found = _read_summary(folder)
-            if not self.overwrite and _agrees(found, decisive) and is_complete(folder, found):
+            same = _agrees(found, decisive) and _has_codes(found, codes)
+            if not self.overwrite and same and is_complete(folder, found):
                 return Outcome(source, "skipped", folder, found, "same result already there")
             analysis = stack.enter_context(
                 analyze(
@@ -250,6 +298,8 @@ class _Run:
                     progress=self.progress,
                 )
             )
+            if codes:
+                analysis.summary["specimen"] = codes
             analysis.save(folder, progress=self.progress)
             return Outcome(source, "ok", folder, analysis.summary)
 
@@ -322,6 +372,16 @@ def _provenance(summary: dict[str, Any]) -> dict[str, Any]:
 def _agrees(summary: dict[str, Any], decisive: dict[str, Any]) -> bool:
     made_by = _provenance(summary)
     return bool(made_by) and all(made_by.get(key) == value for key, value in decisive.items())
+
+
+def _codes(notes: Mapping[str, str]) -> dict[str, str]:
+    """Codes of patient and block, where a sample sheet gives them, as the report shows them."""
+    return {name: printable(notes[name]) for name in ("patient", "block") if notes.get(name)}
+
+
+def _has_codes(summary: dict[str, Any], codes: dict[str, str]) -> bool:
+    """Whether the report shows these codes; without any, those of an earlier run may stay."""
+    return not codes or summary.get("specimen") == codes
 
 
 def _belongs(folder: Path, source: Path, decisive: dict[str, Any]) -> bool:

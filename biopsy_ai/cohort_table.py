@@ -13,12 +13,25 @@ from biopsy_ai.formats.tables import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from biopsy_ai.report.cohort_page import Entry
+
 Status = Literal["ok", "failed", "skipped"]
 
 COHORT_FILE = "cohort.csv"
 
 REGISTRATION_FILE = "registration.json"
 """A folder that holds it is that of a block of serial sections, and of no slide."""
+
+
+FINDING_COLUMNS = {
+    "small_angular_fibers": "small_angular_fiber_percent",
+    "small_round_fibers": "small_round_fiber_percent",
+    "hypertrophy": "hypertrophic_fiber_percent",
+    "nuclear_clumps": "nuclear_clumps_per_1000_fibers",
+    "target_fibers": "target_fiber_percent",
+    "type_2_atrophy": "type_ii_over_i_diameter",
+}
+"""Columns of the findings that no other column tells of, by name of the finding."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,11 @@ def write_cohort(
     earlier
         Rows of earlier runs into the same folder; those of other slides are kept.
     """
+    write_csv(path, cohort_table(outcomes, earlier))
+
+
+def cohort_table(outcomes: Iterable[Outcome], earlier: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Make the table that `write_cohort` writes."""
     import pandas as pd
 
     table = pd.DataFrame([_row(outcome) for outcome in outcomes])
@@ -74,7 +92,7 @@ def write_cohort(
         other = ~earlier["slide"].isin(table["slide"]) & ~earlier["folder"].isin(folders)
         if other.any():
             table = pd.concat([earlier[other], table], ignore_index=True)
-    write_csv(path, table)
+    return table
 
 
 def read_cohort(path: Path) -> pd.DataFrame | None:
@@ -85,6 +103,33 @@ def read_cohort(path: Path) -> pd.DataFrame | None:
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError):
         return None
+
+
+def page_entries(table: pd.DataFrame, out: Path) -> list[Entry]:
+    """What the page of a run shows: its slides, then the blocks that stand in its folder.
+
+    Parameters
+    ----------
+    table
+        From `cohort_table` or `read_cohort`.
+    out
+        Folder of the run.
+    """
+    from biopsy_ai.report.cohort_page import Entry
+
+    columns = ["slide", "status", "folder", "reason"]
+    rows = table.reindex(columns=columns).fillna("").astype(str)
+    slides = [
+        Entry(
+            name=folder or Path(slide.replace("\\", "/")).name,
+            status=status,
+            folder=out / Path(folder).name if folder else None,
+            reason=reason,
+        )
+        for slide, status, folder, reason in rows.itertuples(index=False, name=None)
+    ]
+    blocks = sorted(path.parent for path in out.glob(f"*/{REGISTRATION_FILE}"))
+    return slides + [Entry(path.name, "ok", path, kind="block") for path in blocks]
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
@@ -105,9 +150,16 @@ def _statistics(summary: dict[str, Any]) -> dict[str, Any]:
     """Pick what is worth comparing between slides; empty where the slide failed."""
     fibers = summary.get("fibers") or {}
     quantities = fibers.get("quantities") or {}
+    score = summary.get("score") or {}
     factors = fibers.get("atrophy_hypertrophy") or {}
     image = summary.get("image") or {}
-    row: dict[str, Any] = {
+    row: dict[str, Any] = {"verdict": score.get("verdict")}
+    for change in ("denervation", "myopathy"):
+        found = score.get(change) or {}
+        row[change] = found.get("value")
+        row |= {f"{change}_{end}": found.get(end) for end in ("low", "high")}
+    row["type2_atrophy"] = (score.get("type2_atrophy") or {}).get("present")
+    row |= {
         "n_fibers": fibers.get("n_fibers"),
         "n_measured": fibers.get("n_measured"),
         "fibers_per_mm2": (fibers.get("density") or {}).get("fibers_per_mm2"),
@@ -143,6 +195,9 @@ def _statistics(summary: dict[str, Any]) -> dict[str, Any]:
     perifascicular = patterns.get("perifascicular_atrophy") or {}
     row["perifascicular_atrophy_ratio"] = perifascicular.get("ratio")
     row["perifascicular_atrophy_p"] = perifascicular.get("p")
+    findings = {found.get("name"): found for found in summary.get("findings") or ()}
+    for name, column in FINDING_COLUMNS.items():
+        row[column] = (findings.get(name) or {}).get("value")
     row["n_fascicles"] = (summary.get("fascicles") or {}).get("n")
     row["stain"] = image.get("stain")
     row["recognised_stain"] = quality.get("stain")

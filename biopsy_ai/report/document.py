@@ -69,10 +69,13 @@ class Cell:
         What it says first.
     detail
         What stands below, smaller.
+    link
+        Relative address that the text leads to, where a page can follow it; it may be empty.
     """
 
     text: str
     detail: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class _Setter:
             "h2": style("h2", 10, spaceBefore=9, spaceAfter=2, fontName=BOLD, keepWithNext=1),
             "plain": style("plain", 8.5, spaceAfter=4),
             "lead": style("lead", 13, fontName=BOLD, spaceAfter=4),
-            "note": style("note", 7.5, textColor=SOFT, spaceAfter=4),
+            "note": style("note", 7.5, textColor=SOFT, spaceBefore=2, spaceAfter=4),
             "caption": style("caption", 8.5, fontName=BOLD, spaceBefore=4, keepWithNext=1),
             "bullet": style("bullet", 8.5, leftIndent=10, bulletIndent=2, spaceAfter=2),
             "cell": style("cell", 7.5),
@@ -205,7 +205,7 @@ class _Setter:
 
     def _bar(self, bar: Bar) -> list[Any]:
         from reportlab.graphics.shapes import Drawing, Line, Rect, String
-        from reportlab.platypus import KeepTogether
+        from reportlab.platypus import KeepTogether, Spacer
 
         title = self._text(f"{bar.title}: {bar.text}", "plain")
         if bar.value is None:
@@ -225,7 +225,7 @@ class _Setter:
         small = {"fontName": FONT, "fontSize": 7, "fillColor": _color(SOFT)}
         drawing.add(String(0, 2, bar.ends[0], **small))
         drawing.add(String(width, 2, bar.ends[1], textAnchor="end", **small))
-        return [KeepTogether([title, drawing])]
+        return [KeepTogether([title, drawing, Spacer(1, 6)])]
 
     def _figure(self, figure: Figure) -> list[Any]:
         from reportlab.platypus import Image as Picture

@@ -59,7 +59,11 @@ class Sheet:
     width: float = 1.0
 
 
-def findings_part(findings: Sequence[Mapping[str, Any]] | None, level: str = "interval") -> Part:
+def findings_part(
+    findings: Sequence[Mapping[str, Any]] | None,
+    level: str = "interval",
+    seen_in: Mapping[str, str] | None = None,
+) -> Part:
     """A table of all findings, those that can be assessed before those that cannot.
 
     Parameters
@@ -68,6 +72,8 @@ def findings_part(findings: Sequence[Mapping[str, Any]] | None, level: str = "in
         Under ``findings`` in the summary; None or empty gives a sentence that there are none.
     level
         What their intervals are called.
+    seen_in
+        Name of the section that each finding was seen in, where there are several.
     """
     if not findings:
         return Part("Findings", (Text(NO_FINDINGS),))
@@ -82,7 +88,7 @@ def findings_part(findings: Sequence[Mapping[str, Any]] | None, level: str = "in
             Column("Counted", 1.1),
             Column("Reference and its source", 2.8),
         )
-        rows = tuple(_assessed(each) for each in assessed)
+        rows = tuple(_assessed(each, seen_in or {}) for each in assessed)
         blocks.append(Table("Findings with their grades", columns, rows))
     if others:
         columns = (Column("Finding", 1.0), Column("Why it has no grade", 2.2))
@@ -156,10 +162,12 @@ def _why_not(finding: Mapping[str, Any]) -> str:
     return f"{sentence(finding.get('sentence'))} There is nothing to grade it by.".strip()
 
 
-def _assessed(finding: Mapping[str, Any]) -> Row:
+def _assessed(finding: Mapping[str, Any], seen_in: Mapping[str, str]) -> Row:
     name = _name(finding)
     said = sentence(finding.get("sentence"))
-    detail = f"{said} ({name.detail})" if said and name.detail else said or name.detail
+    section = str(seen_in.get(str(finding.get("name"))) or "")
+    beside = "; ".join(part for part in (name.detail, section and f"seen in {section}") if part)
+    detail = f"{said} ({beside})" if said and beside else said or beside
     n, counted = finding.get("n"), str(finding.get("counted") or "")
     return Row(
         (

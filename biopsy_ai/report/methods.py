@@ -173,15 +173,21 @@ METHODS = (
 )
 
 
-def methods_part(summary: Summary) -> Part:
-    """How what the report shows was computed; only what was done is named."""
-    used = [method for method in METHODS if method.applies(summary)]
+def methods_part(*summaries: Summary) -> Part:
+    """How what the report shows was computed; only what was done is named.
+
+    Parameters
+    ----------
+    *summaries
+        Of the sections that it is about, at least one.
+    """
+    used = [method for method in METHODS if any(map(method.applies, summaries))]
     sources = sorted({source for method in used for source in method.sources})
     entries = tuple(
         method.text + (f" ({'; '.join(method.sources)})" if method.sources else "")
         for method in used
     )
-    provenance = summary.get("provenance") or {}
+    provenance = summaries[0].get("provenance") or {}
     settings = (provenance.get("configuration") or {}).get("patterns") or {}
     blocks: list[Text | Bullets] = [Bullets(entries)] if entries else []
     if settings.get("n_permutations"):

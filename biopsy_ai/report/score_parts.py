@@ -82,7 +82,8 @@ def evidence_part(score: Mapping[str, Any] | None) -> Part | None:
     sums = [_sum(score, counted, name) for name in CHANGES]
     table = [_row("Before any evidence", [fixed(each.baseline, DECIMALS) for each in sums])]
     for i, row in enumerate(counted):
-        table.append(_evidence_row(row, [each.points[i] for each in sums]))
+        seen_in = str((score.get("seen_in") or {}).get(row.get("finding")) or "")
+        table.append(_evidence_row(row, [each.points[i] for each in sums], seen_in))
     if any(each.rest for each in sums):
         rest = [fixed(each.rest, DECIMALS, signed=True) for each in sums]
         table.append(_row("Not attributed to a finding", rest))
@@ -171,10 +172,12 @@ def _row(title: str, points: list[str], remark: str = "", tone: Tone = "plain") 
     return Row((Cell(title), *map(Cell, points), Cell(remark)), tone)
 
 
-def _evidence_row(row: Mapping[str, Any], points: list[float | None]) -> Row:
+def _evidence_row(row: Mapping[str, Any], points: list[float | None], seen_in: str) -> Row:
     remarks = ["limited to the most that its family may count"] if row.get("capped") else []
     if row.get("reason"):
         remarks.append(str(row["reason"]))
+    if seen_in:
+        remarks.append(f"seen in {seen_in}")
     shown = (Cell(fixed(point, DECIMALS, signed=True)) for point in points)
     return Row((_name(row), *shown, Cell(sentence("; ".join(remarks)))))
 

@@ -72,7 +72,7 @@ def section_document(summary: Mapping[str, Any], pictures: Pictures) -> Document
         verdict_part(score),
         evidence_part(score),
         findings_part(findings, interval_name(score)),
-        _sizes_part(pictures.sizes),
+        sizes_part(pictures.sizes),
         fibers_part(findings, pictures.sheets),
         patterns_part(summary),
         measurements_part(summary),
@@ -101,7 +101,8 @@ def maps_part(maps: Mapping[str, Image]) -> Part | None:
     return Part("Maps", (), parts) if parts else None
 
 
-def _sizes_part(sizes: Image | None) -> Part:
+def sizes_part(sizes: Image | None) -> Part:
+    """The histograms of fiber sizes, or that there are none."""
     title = "Fiber sizes"
     if sizes is None:
         return Part(title, (Text("There are too few fibers for a histogram of their sizes."),))
