@@ -27,7 +27,7 @@ def measure_shape(section: Section, drawn: Replicates) -> dict[str, Measurement]
                 section, drawn, section.rounded, among, section.column("circularity")
             ),
         }
-    shares["small_fiber_shape"] = _shape_of_small(section, drawn)
+    shares["concave_small_fibers"] = _concavity(section, drawn)
     normal = section.shaped & ~section.atrophic
     n = int(np.count_nonzero(normal))
     if n < LEAST_SHAPES:
@@ -38,14 +38,19 @@ def measure_shape(section: Section, drawn: Replicates) -> dict[str, Measurement]
     return {**shares, "rounding": Measurement(mean, n, labels_of(section, very_round, circularity))}
 
 
-def _shape_of_small(section: Section, drawn: Replicates) -> Measurement:
-    """Share of angular fibers among the atrophic ones that are angular or round."""
-    clear = section.angular | section.rounded
-    n = int(np.count_nonzero(clear))
-    if n < LEAST_SHAPES:
-        return missing(f"only {n} small fibers are clearly angular or round")
-    by = section.column("angularity")
-    return _percent(section, drawn, section.angular, clear, by)
+def _concavity(section: Section, drawn: Replicates) -> Measurement:
+    """Concave part of the outline of atrophic fibers, beyond that of fibers of normal size, %.
+
+    The others are the reference, for outlines are more or less ragged in different pictures.
+    """
+    concave = 100.0 * section.column("concave_fraction")
+    small = section.shaped & section.atrophic & np.isfinite(concave)
+    other = section.shaped & section.judged & ~section.atrophic & np.isfinite(concave)
+    n = int(np.count_nonzero(small))
+    if n < LEAST_SHAPES or np.count_nonzero(other) < LEAST_SHAPES:
+        return missing(f"only {n} atrophic fibers have a shape that can be judged", n)
+    values = drawn.moments(concave, small)[0] - drawn.moments(concave, other)[0]
+    return Measurement(values, n, labels_of(section, small & (concave > 0), concave))
 
 
 def measure_size(section: Section, drawn: Replicates) -> dict[str, Measurement]:
