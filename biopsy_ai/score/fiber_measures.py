@@ -130,9 +130,13 @@ def _percent(
     section: Section, drawn: Replicates, marks: Flags, among: Flags, by: Floats
 ) -> Measurement:
     marks = marks & among
+    n, found = int(np.count_nonzero(among)), int(np.count_nonzero(marks))
     share = 100.0 * drawn.share(marks, among)
     share = np.where(np.isfinite(share), share, share[0])
-    return Measurement(share, int(np.count_nonzero(among)), labels_of(section, marks, by))
+    # none of few fibers is no proof of none: the error of a share with half a fiber more
+    likely = (found + 0.5) / (n + 1)
+    least = 100.0 * np.sqrt(likely * (1 - likely) / (n + 1))
+    return Measurement(share, n, labels_of(section, marks, by), least_sd=float(least))
 
 
 def _shape_judged(section: Section) -> Flags:

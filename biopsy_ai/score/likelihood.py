@@ -145,7 +145,7 @@ def weigh(
             says = rule.of(change)
             if rule.family != family or says is None or name not in measured:
                 continue
-            noise = rng.standard_normal(n_values - 1) * rule.measurement_sd
+            noise = rng.standard_normal(n_values - 1)
             if measured[name].why_not:
                 continue
             alone[name] = _alone(measured[name], rule, says, noise, elderly=elderly)
@@ -180,17 +180,22 @@ def _alone(
     *,
     elderly: bool,
 ) -> tuple[Floats, bool]:
-    """What a finding says by itself."""
+    """What a finding says by itself; `noise` (B,) moves its replicates by errors they lack."""
     values = measured.values
     if measured.absent:
         return np.full(len(values), says.least), False
     scaled = to_scale(values, rule)
-    error = float(np.hypot(np.std(scaled[1:]), rule.measurement_sd))
+    spread = float(np.std(scaled[1:]))
+    steepness = 1.0
+    if rule.scale == "log":
+        steepness = 1.0 / ((max(values[0], 0.0) + rule.offset) * LN10)
+    unseen = math.sqrt(max((measured.least_sd * steepness) ** 2 - spread**2, 0.0))
+    added = math.hypot(unseen, rule.measurement_sd)
     moved = values.copy()
-    if rule.measurement_sd > 0:
-        jittered = scaled[1:] + noise
+    if added > 0:
+        jittered = scaled[1:] + noise * added
         moved[1:] = jittered if rule.scale == "linear" else 10.0**jittered - rule.offset
-    return likelihood_ratio(moved, error, rule, says, elderly=elderly)
+    return likelihood_ratio(moved, math.hypot(spread, added), rule, says, elderly=elderly)
 
 
 def _strongest(alone: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -29,6 +29,8 @@ class Measurement:
         What the sentence of the finding needs besides the value and n.
     absent
         Whether it is absent whatever the value.
+    least_sd
+        Standard error that the value has at least, in its unit, however alike the replicates are.
     grade
         Decided by a rule of its own, empty where by the limits of the evidence file.
     """
@@ -39,6 +41,7 @@ class Measurement:
     why_not: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
     absent: bool = False
+    least_sd: float = 0.0
     grade: str = ""
 
     @property
