@@ -213,9 +213,22 @@ def _join(
         slides[section] = (row.path, own)
     block = join_block(sections, limits=limits, progress=progress)
     about = {"patient": patient or None, "block": name, "made_from": made_from}
-    content = write_block(folder, block, about=about, slides=slides, limits=limits)
+    joined = [members[number][1].folder for number in block.joined]
+    score = _score([path for path in joined if path is not None], config)
+    content = write_block(folder, block, about=about, slides=slides, score=score, limits=limits)
     reason = _failure(content, failed)
     return ended("failed" if reason else "ok", reason, content)
+
+
+def _score(folders: Sequence[Path], config: AnalysisConfig) -> dict[str, Any] | None:
+    """Score the joined sections of a block together; None where it is only one."""
+    from biopsy_ai.score import load_evidence, read_section, score_block
+
+    if len(folders) < 2:
+        return None
+    sections = [read_section(folder) for folder in folders]
+    names = [folder.name for folder in folders]
+    return score_block(sections, load_evidence(config.evidence), names=names).summary()
 
 
 def _made_from(outcome: Outcome, config: AnalysisConfig) -> dict[str, Any]:

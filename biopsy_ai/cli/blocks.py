@@ -68,11 +68,12 @@ def say_block(outcome: BlockOutcome, *, quiet: bool) -> None:
     elif not quiet:
         note = f" ({outcome.reason})" if outcome.status == "skipped" else ""
         found = outcome.registration
-        typer.echo(
-            f"block {outcome.name}: {found['n_fibers']} fibers, "
-            f"{found['n_fibers_in_all_sections']} of them in all {len(found['sections'])} sections "
-            f"-> {outcome.folder}{note}"
-        )
+        said = [
+            f"{found['n_fibers']} fibers, {found['n_fibers_in_all_sections']} of them in all "
+            f"{len(found['sections'])} sections",
+            *scored(found.get("score") or {}),
+        ]
+        typer.echo(f"block {outcome.name}: {', '.join(said)} -> {outcome.folder}{note}")
 
 
 def scored(score: dict[str, Any]) -> list[str]:

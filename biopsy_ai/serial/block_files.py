@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from biopsy_ai.config import AnalysisConfig
 
 BLOCK_FIBERS_FILE = "fibers.csv"
+SCORE_FILE = "score.json"
+
+BRIEFLY = ("verdict", "verdict_text", "denervation", "myopathy")
+"""What registration.json repeats of the score."""
 
 SQUARES = 8
 """The pictures of the two sections alternate in so many squares along the longer side."""
@@ -92,9 +96,10 @@ def write_block(
     *,
     about: dict[str, Any],
     slides: dict[str, tuple[Path, AnalysisConfig]],
+    score: dict[str, Any] | None = None,
     limits: Limits = DEFAULTS,
 ) -> dict[str, Any]:
-    """Write fibers.csv, a picture of each pair that fits, and last registration.json.
+    """Write fibers.csv, score.json, a picture of each pair that fits, last registration.json.
 
     Parameters
     ----------
@@ -107,6 +112,9 @@ def write_block(
     slides
         Path and settings of the slide of each section by its name, for the pictures. Where one
         cannot be opened, the picture has white ground.
+    score
+        Scores and findings of the joined sections together, to stand in score.json; see
+        `biopsy_ai.score.score_block`.
     limits
         Numbers that decided, listed with their sources.
 
@@ -127,6 +135,10 @@ def write_block(
     if len(block.joined) > 1:
         write_csv(folder / BLOCK_FIBERS_FILE, block.table)
         files.append(BLOCK_FIBERS_FILE)
+    if score is not None:
+        content = {**about, "research_use_only": RESEARCH_USE_ONLY, **score}
+        write_json(folder / SCORE_FILE, content)
+        files.append(SCORE_FILE)
     for pair in block.pairs:
         if pair.registration is None:
             continue
@@ -142,6 +154,7 @@ def write_block(
         "research_use_only": RESEARCH_USE_ONLY,
         "biopsy_ai_version": __version__,
         **block.describe(),
+        "score": None if score is None else {key: score["score"][key] for key in BRIEFLY},
         "limits": {name: limits.reference(name).as_dict() for name in LIMITS},
         "files": files,
     }
