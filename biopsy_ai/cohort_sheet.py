@@ -203,7 +203,7 @@ def _join(
             "failed" if reason else "skipped", reason or "same result already there", found
         )
     sections = []
-    slides = {}
+    slides, results = {}, {}
     for row, outcome, own in members:
         assert outcome.folder is not None
         section = outcome.folder.name
@@ -211,11 +211,19 @@ def _join(
         stain = "" if stain in ("auto", "unknown") else str(stain)
         sections.append(read_section(outcome.folder, section, stain))
         slides[section] = (row.path, own)
+        results[section] = outcome.folder
     block = join_block(sections, limits=limits, progress=progress)
     about = {"patient": patient or None, "block": name, "made_from": made_from}
-    joined = [members[number][1].folder for number in block.joined]
-    score = _score([path for path in joined if path is not None], config)
-    content = write_block(folder, block, about=about, slides=slides, score=score, limits=limits)
+    joined = [results[block.sections[number].name] for number in block.joined]
+    content = write_block(
+        folder,
+        block,
+        about=about,
+        slides=slides,
+        results=results,
+        score=_score(joined, config),
+        limits=limits,
+    )
     reason = _failure(content, failed)
     return ended("failed" if reason else "ok", reason, content)
 

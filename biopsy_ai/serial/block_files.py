@@ -19,6 +19,7 @@ from biopsy_ai.formats.tables import write_csv, write_json
 from biopsy_ai.labels import find_boxes
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 from biopsy_ai.report.backdrop import Backdrop, slide_backdrop
+from biopsy_ai.report.block_report import write_block_report
 from biopsy_ai.report.legend import Entry
 from biopsy_ai.report.overlay import Picture, Shapes, write_overlay
 from biopsy_ai.report.save import FIBERS_FILE
@@ -96,10 +97,11 @@ def write_block(
     *,
     about: dict[str, Any],
     slides: dict[str, tuple[Path, AnalysisConfig]],
+    results: dict[str, Path] | None = None,
     score: dict[str, Any] | None = None,
     limits: Limits = DEFAULTS,
 ) -> dict[str, Any]:
-    """Write fibers.csv, score.json, a picture of each pair that fits, last registration.json.
+    """Write fibers.csv, pictures of the pairs, score and report, and last registration.json.
 
     Parameters
     ----------
@@ -112,9 +114,11 @@ def write_block(
     slides
         Path and settings of the slide of each section by its name, for the pictures. Where one
         cannot be opened, the picture has white ground.
+    results
+        Folder with the results of each section by its name, for the report.
     score
-        Scores and findings of the joined sections together, to stand in score.json; see
-        `biopsy_ai.score.score_block`.
+        Scores and findings of the joined sections together, for score.json and the report; see
+        `biopsy_ai.score.score_block`. Without it neither is written.
     limits
         Numbers that decided, listed with their sources.
 
@@ -135,10 +139,6 @@ def write_block(
     if len(block.joined) > 1:
         write_csv(folder / BLOCK_FIBERS_FILE, block.table)
         files.append(BLOCK_FIBERS_FILE)
-    if score is not None:
-        content = {**about, "research_use_only": RESEARCH_USE_ONLY, **score}
-        write_json(folder / SCORE_FILE, content)
-        files.append(SCORE_FILE)
     for pair in block.pairs:
         if pair.registration is None:
             continue
@@ -149,15 +149,20 @@ def write_block(
         picture = _picture(fixed, moving, pair.registration)
         write_overlay(folder / name, backdrop, picture, title=f"{fixed.name} / {moving.name}")
         files.append(name)
-    content = {
+    content: dict[str, Any] = {
         **about,
         "research_use_only": RESEARCH_USE_ONLY,
         "biopsy_ai_version": __version__,
         **block.describe(),
         "score": None if score is None else {key: score["score"][key] for key in BRIEFLY},
         "limits": {name: limits.reference(name).as_dict() for name in LIMITS},
-        "files": files,
     }
+    if score is not None:
+        about = {**about, "research_use_only": RESEARCH_USE_ONLY}
+        write_json(folder / SCORE_FILE, {**about, **score})
+        files.append(SCORE_FILE)
+        files += write_block_report(folder, content, score, results or {}, slides=slides)
+    content["files"] = files
     write_json(folder / REGISTRATION_FILE, content)
     return content
 
