@@ -117,7 +117,7 @@ def weigh(
         By finding; all with the same number of replicates.
     evidence : Evidence
     vetoes : mapping of str to Veto
-        Findings that may not say all they would for denervation.
+        Findings that may not say all they would for a change.
     elderly : bool
     rng : numpy.random.Generator
         For the error of measurement and for families of which nothing is known.
@@ -149,7 +149,9 @@ def weigh(
             if measured[name].why_not:
                 continue
             alone[name] = _alone(measured[name], rule, says, noise, elderly=elderly)
-            veto = vetoes.get(name) if change == "denervation" else None
+            veto = vetoes.get(name)
+            if veto is not None and veto.change != change:
+                veto = None
             if veto is not None and alone[name][0][0] > veto.most:
                 reasons[name] = veto.text
             if veto is not None:

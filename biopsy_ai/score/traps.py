@@ -14,16 +14,21 @@ from biopsy_ai.score.section import Section
 
 @dataclass(frozen=True)
 class Veto:
-    """The most that a finding may say for denervation, log10, and why."""
+    """The most that a finding may say for a change, log10, and why."""
 
+    change: str
     most: float
     text: str
+
+
+ANGULAR = ("small_angular_fibers", "concave_small_fibers")
+"""Findings of angular atrophic fibers."""
 
 
 def find_vetoes(
     measured: Mapping[str, Measurement], evidence: Evidence, *, typed: bool
 ) -> dict[str, Veto]:
-    """Findings that may not say all they would for denervation, by name.
+    """Findings that may not say all they would for a change, by name.
 
     Parameters
     ----------
@@ -32,24 +37,24 @@ def find_vetoes(
     typed : bool
         Whether the fiber types are known.
     """
-    traps, found = evidence.traps, {}
+    traps = evidence.traps
     if is_type_2_atrophy(measured):
-        found["small_angular_fibers"] = Veto(
-            0.0,
-            "angular fibers of type II alone belong to selective type II atrophy, not to "
-            "denervation",
-        )
-    elif is_perifascicular(measured, traps):
-        found["small_angular_fibers"] = Veto(
-            0.0, "the small fibers lie at the edge of fascicles, where they are angular too"
-        )
-    elif not typed and not _grouped(measured, traps):
-        found["small_angular_fibers"] = Veto(
-            traps.untyped_angular_most,
+        text = "the small fibers are of type II alone, which belongs to selective type II atrophy"
+        angular = Veto("denervation", 0.0, text)
+        return {
+            **dict.fromkeys(ANGULAR, angular),
+            "small_round_fibers": Veto("myopathy", 0.0, text),
+        }
+    if is_perifascicular(measured, traps):
+        text = "the small fibers lie at the edge of fascicles, where they are angular too"
+        return dict.fromkeys(ANGULAR, Veto("denervation", 0.0, text))
+    if not typed and not _grouped(measured, traps):
+        text = (
             "without fiber types scattered small angular fibers may also be selective type II "
-            "atrophy",
+            "atrophy"
         )
-    return found
+        return dict.fromkeys(ANGULAR, Veto("denervation", traps.untyped_angular_most, text))
+    return {}
 
 
 def is_type_2_atrophy(measured: Mapping[str, Measurement]) -> bool | None:

@@ -85,7 +85,8 @@ def find_verdict(
     -----
     A change is present where the whole interval of its score lies above the middle, absent where it
     lies below. Where both are present and one outweighs the other by far, that one is named: wide
-    scatter of sizes speaks for both. The axis compares the two changes, and is given only where one
+    scatter of sizes speaks for both. A change is not named where the other has the higher score,
+    and selective type II atrophy not where either score lies above the middle. The axis compares the two changes, and is given only where one
     of them is named: else there is nothing to tell apart, or both are there.
     """
     ends = {name: interval_of(values, evidence.interval.level) for name, values in scores.items()}
@@ -106,7 +107,10 @@ def find_verdict(
         name = "denervation" if low >= far else "myopathy" if high <= 100 - far else "mixed"
     elif any(present.values()):
         name = "denervation" if present["denervation"] else "myopathy"
-    elif type_2_atrophy:
+        if (compared[0] > 50) != (name == "denervation"):
+            # the other change has more for it, though less surely
+            name = "indeterminate"
+    elif type_2_atrophy and all(values[0] <= middle for values in scores.values()):
         name = "type2_atrophy"
     elif all(absent.values()):
         name = "no_abnormality"
