@@ -156,6 +156,9 @@ class TestAnalyze:
             "fibers.tif",
             "fibers.geojson",
             "RoiSet.zip",
+            "report.html",
+            "report.pdf",
+            "thumbnail.jpg",
             "overlay.png",
             "overlay_condition.png",
             "contacts.csv",
@@ -365,7 +368,8 @@ def test_bad_input(section: DrawnSection, tmp_path: Path, kind: str) -> None:
     assert "bad slide.tif: failed: " in result.stderr
     assert "unexpected" not in result.stderr.lower()
     assert "Traceback" not in result.stderr
-    assert [entry.name for entry in (tmp_path / "results").iterdir()] == ["cohort.csv"]
+    written = {entry.name for entry in (tmp_path / "results").iterdir()}
+    assert written == {"cohort.csv", "cohort.html"}
 
 
 @pytest.mark.usefixtures("fake_network")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from drawn_scores import finding_of, summary_of
 from drawn_sections import DrawnSection, draw_section
 
 from biopsy_ai import cohort, cohort_table
@@ -47,7 +48,7 @@ def test_a_bad_slide_does_not_stop_the_rest(three_slides: Path, tmp_path: Path) 
     assert list(table["status"]) == ["ok", "failed", "ok"]
     assert "b.tif" in table["reason"][1]
     assert list(table["n_fibers"].astype(str)) == ["12", "", "12"]
-    assert {path.name for path in out.iterdir()} == {"a", "c", "cohort.csv"}
+    assert {path.name for path in out.iterdir()} == {"a", "c", "cohort.csv", "cohort.html"}
 
 
 def test_an_unexpected_error_is_recorded(
@@ -210,7 +211,7 @@ class TestResume:
         else:
             fibers = section.labels
         assert statuses(analyze_many([section.image], out, config, fibers=fibers)) == ["ok"]
-        assert {path.name for path in out.iterdir()} == {"section", "cohort.csv"}
+        assert {path.name for path in out.iterdir()} == {"section", "cohort.csv", "cohort.html"}
 
     def test_damaged_summary_starts_it_again(self, section: DrawnSection, tmp_path: Path) -> None:
         out = tmp_path / "results"
@@ -432,3 +433,98 @@ class TestTableThatCannotBeWritten:
         assert statuses(told) == ["ok", "failed", "ok"]
         assert left == [100 - 4]
         assert (out / "c" / "summary.json").is_file()
+
+
+class TestPage:
+    def test_all_slides_stand_on_it_with_their_reports(
+        self, three_slides: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "results"
+        analyze_folder(three_slides, out)
+        text = (out / "cohort.html").read_text(encoding="utf-8")
+        assert 'href="a/report.html"' in text
+        assert 'href="c/report.html"' in text
+        assert text.count("data:image/jpeg") == 2
+        assert "b.tif" in text
+        (report,) = (out / "a").glob("report.html")
+        assert "Verdict and scores" in report.read_text(encoding="utf-8")
+
+    def test_slides_of_earlier_runs_stay_on_it(self, three_slides: Path, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        analyze_many([three_slides / "a.tif"], out)
+        analyze_many([three_slides / "c.tif"], out)
+        text = (out / "cohort.html").read_text(encoding="utf-8")
+        assert text.index('href="a/report.html"') < text.index('href="c/report.html"')
+
+    def test_a_run_that_was_stopped_has_it(self, three_slides: Path, tmp_path: Path) -> None:
+        def stop(outcome: Outcome) -> None:
+            raise Cancelled("stopped")
+
+        out = tmp_path / "results"
+        with pytest.raises(Cancelled):
+            analyze_folder(three_slides, out, on_outcome=stop)
+        assert 'href="a/report.html"' in (out / "cohort.html").read_text(encoding="utf-8")
+
+    def test_blocks_are_found_in_the_folder(self, section: DrawnSection, tmp_path: Path) -> None:
+        out = tmp_path / "results"
+        analyze_many([section.image], out)
+        (out / "B1").mkdir()
+        (out / "B1" / "registration.json").write_text('{"block": "B1"}')
+        (out / "B1" / "report.html").write_text("<p>")
+        cohort.write_page(out)
+        text = (out / "cohort.html").read_text(encoding="utf-8")
+        assert 'href="section/report.html"' in text
+        assert 'href="B1/report.html"' in text
+
+    def test_if_it_cannot_be_written_the_run_ends_with_an_error(
+        self, section: DrawnSection, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "results"
+        (out / "cohort.html").mkdir(parents=True)
+        with pytest.raises(OutputError, match=r"cohort\.html.* repeat the command"):
+            analyze_many([section.image], out)
+        assert (out / "section" / "summary.json").is_file()
+
+
+class TestScores:
+    def test_scores_and_main_findings_have_columns(self) -> None:
+        summary = summary_of(
+            findings=[
+                finding_of("small_angular_fibers", value=7.5),
+                finding_of("hypertrophy", "not assessable"),
+            ]
+        )
+        outcome = Outcome(Path("a.tif"), "ok", Path("out/a"), summary)
+        (row,) = cohort_table.cohort_table([outcome]).to_dict("records")
+        assert row["verdict"] == "denervation"
+        for change in ("denervation", "myopathy"):
+            found = summary["score"][change]
+            assert row[change] == found["value"]
+            assert (row[f"{change}_low"], row[f"{change}_high"]) == (found["low"], found["high"])
+        assert row["type2_atrophy"] is None
+        assert row["small_angular_fiber_percent"] == 7.5
+        assert row["hypertrophic_fiber_percent"] is None
+
+    def test_slides_without_a_score_have_empty_ones(self) -> None:
+        rows = cohort_table.cohort_table([Outcome(Path("a.tif"), "failed", None, {}, "no")])
+        assert {"verdict", "denervation", "myopathy_high", "target_fiber_percent"} <= set(rows)
+        assert rows[["verdict", "denervation"]].isna().all(axis=None)
+
+
+class TestCodes:
+    def test_codes_of_a_sheet_stand_in_the_report(
+        self, section: DrawnSection, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "results"
+
+        def run(**codes: str) -> str:
+            (outcome,) = analyze_many([section.image], out, notes=[{"note": "x", **codes}])
+            return outcome.status
+
+        assert run(patient="P<7>", block="") == "ok"
+        summary = json.loads((out / "section" / "summary.json").read_text(encoding="utf-8"))
+        assert summary["specimen"] == {"patient": "P<7>"}
+        assert "P&lt;7&gt;" in (out / "section" / "report.html").read_text(encoding="utf-8")
+        assert run(patient="P<7>") == "skipped"
+        assert statuses(analyze_many([section.image], out)) == ["skipped"]
+        assert run(patient="P8") == "ok"

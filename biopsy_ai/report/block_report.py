@@ -137,6 +137,9 @@ def _sheets(
         return {}
     if mpp is None:
         return {}
+    for column in ("condition", "excluded"):  # numbers where all cells are empty
+        if column in table:
+            table[column] = table[column].astype(object).where(table[column].notna(), "")
     ids, boxes = find_boxes(labels)
     fibers = Fibers(dict(fiber_polygons(labels, ids, boxes)), mpp, table)
     if slide is not None:

@@ -68,9 +68,9 @@ def _render(document: Document) -> bytes:
     pages = BaseDocTemplate(
         file,
         pagesize=A4,
-        title=f"{document.title} – {document.subtitle}",
-        author=document.made_by,
-        subject=document.notice,
+        title=_clean(f"{document.title} – {document.subtitle}"),
+        author=_clean(document.made_by),
+        subject=_clean(document.notice),
         lang="en",
         invariant=1,
     )

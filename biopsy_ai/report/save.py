@@ -216,7 +216,8 @@ def save_analysis(
             )
         )
         drawn = Fibers(polygons, segmentation.mpp, fibers)
-        sheets = background.prepare(_draw_sheets, analysis, drawn)
+        findings = analysis.summary.get("findings") or ()
+        sheets = background.prepare(contact_sheets, findings, drawn, fibers, slide)
         overlays = {
             name: background.write(_draw, folder / name, backdrop, picture, analysis.name)
             for name, picture in _pictures(analysis, drawn, names).items()
@@ -331,11 +332,6 @@ def _draw(
     page = write_overlay(path, section, picture(section), title=title)
     height, width = section.pixels.shape[:2]
     return _Drawn(as_jpeg(page), as_jpeg(page[:height, :width], THUMBNAIL_PX))
-
-
-def _draw_sheets(analysis: Analysis, fibers: Fibers) -> dict[str, Sheet]:
-    findings = analysis.summary.get("findings") or ()
-    return contact_sheets(findings, fibers, analysis.fibers, analysis.slide)
 
 
 def _write_thumbnail(path: Path, overlay: Future[_Drawn]) -> None:

@@ -38,6 +38,7 @@ _MOST_NUCLEI = Order("n_internal_nuclei", "those with most nuclei inside")
 
 ORDERS = {
     "small_angular_fibers": Order("angularity", "the most angular"),
+    "concave_small_fibers": Order("solidity", "the most concave", descending=False),
     "small_round_fibers": _ROUNDEST,
     "rounding": _ROUNDEST,
     "atrophic_fibers": _SMALLEST,

@@ -30,10 +30,12 @@ def number(value: Any, digits: int = 3) -> str:
         return MISSING
     if isinstance(value, int) or float(value).is_integer():
         text = f"{int(value):,}"
-    elif abs(value) >= 10 ** (digits - 1):
-        text = f"{value:,.0f}"
     else:
-        text = f"{float(f'{value:.{digits}g}'):.{max(0, digits - 1 - _exponent(value))}f}"
+        rounded = float(f"{value:.{digits}g}")
+        exponent = math.floor(math.log10(abs(rounded)))
+        text = f"{rounded:,.{max(0, digits - 1 - exponent)}f}"
+        if exponent >= digits:
+            text = f"{value:,.0f}"
     return text.replace("-", MINUS)
 
 
@@ -99,7 +101,3 @@ def sentence(text: Any) -> str:
     """End a text with a full stop; empty stays empty."""
     words = first_upper(str(text or "").strip())
     return words if not words or words[-1] in ".!?" else f"{words}."
-
-
-def _exponent(value: float) -> int:
-    return math.floor(math.log10(abs(value))) if value else 0

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pypdf
 import pytest
 import tifffile
 from drawn_results import fascicles_of, nuclei_of, patterns_of, with_patterns
+from drawn_scores import finding_of, score_of
+from read_page import Page, assert_accessible, assert_stands_alone
 
 from biopsy_ai import labels as label_room
 from biopsy_ai.config import AnalysisConfig, MeasurementConfig
@@ -270,3 +273,34 @@ def test_an_unusable_folder_is_reported(tmp_path, done) -> None:
     (tmp_path / "results").write_text("")
     with pytest.raises(OutputError, match="results"):
         save_analysis(done, tmp_path / "results")
+
+
+def test_the_report_shows_score_findings_and_their_fibers(tmp_path, all_done) -> None:
+    labels = [int(label) for label in all_done.segmentation.ids[:3]]
+    findings = [finding_of("small_angular_fibers", "severe", labels=labels)]
+    all_done.summary |= {"name": all_done.name, "score": score_of(), "findings": findings}
+    all_done.summary["specimen"] = {"patient": "P7"}
+    save_analysis(all_done, tmp_path)
+    page = Page(tmp_path / "report.html")
+    assert_stands_alone(page)
+    assert_accessible(page)
+    for said in ("Favours denervation", "P7", "Schnitt ä 1", *map(str, labels)):
+        assert said in page.text
+    maps = [name for name in RESULT_FILES if name.startswith("overlay")]
+    assert all(name in page.text for name in maps)
+    assert len(page.all("img")) == len(maps) + 2  # sizes and one contact sheet
+    pages = pypdf.PdfReader(tmp_path / "report.pdf").pages
+    assert all("For research use only" in each.extract_text() for each in pages)
+
+
+def test_the_report_tells_of_a_warning_that_came_while_saving(tmp_path, done, monkeypatch) -> None:
+    monkeypatch.setattr("biopsy_ai.formats.imagej.HIGHEST", 100)
+    save_analysis(done, tmp_path)
+    assert "RoiSet.zip was not written" in Page(tmp_path / "report.html").text
+
+
+def test_the_same_results_give_the_same_report(tmp_path, all_done) -> None:
+    for run in "ab":
+        save_analysis(all_done, tmp_path / run)
+    for name in ("report.html", "report.pdf", "thumbnail.jpg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
