@@ -297,9 +297,13 @@ def _reasons(verdict: Verdict, findings: Sequence[Finding], weighed: Mapping[str
         order = sorted(said, key=lambda name: -said[name].log10_lr[0])
         names = [titles[name] for name in order if said[name].log10_lr[0] > 0.05][:4]
         if names:
-            parts.append(f"for {change} speak {', '.join(names)}")
+            parts.append(f"{_listed(names)} {'speak' if len(names) > 1 else 'speaks'} for {change}")
     told = "; ".join(parts) if parts else "nothing speaks for either change"
     return f"{verdict.text}: {told}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _type_2(best: Mapping[str, Measurement]) -> dict[str, Any]:

@@ -86,8 +86,9 @@ def find_verdict(
     A change is present where the whole interval of its score lies above the middle, absent where it
     lies below. Where both are present and one outweighs the other by far, that one is named: wide
     scatter of sizes speaks for both. A change is not named where the other has the higher score,
-    and selective type II atrophy not where either score lies above the middle. The axis compares the two changes, and is given only where one
-    of them is named: else there is nothing to tell apart, or both are there.
+    and selective type II atrophy not where either score lies above the middle. The axis compares
+    the two changes, and is given only where one of them is named: else there is nothing to tell
+    apart, or both are there.
     """
     ends = {name: interval_of(values, evidence.interval.level) for name, values in scores.items()}
     middle = evidence.verdict.present_above
