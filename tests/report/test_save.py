@@ -278,7 +278,7 @@ def test_an_unusable_folder_is_reported(tmp_path, done) -> None:
 def test_the_report_shows_score_findings_and_their_fibers(tmp_path, all_done) -> None:
     labels = [int(label) for label in all_done.segmentation.ids[:3]]
     findings = [finding_of("small_angular_fibers", "severe", labels=labels)]
-    all_done.summary |= {"name": all_done.name, "score": score_of(), "findings": findings}
+    all_done.summary.update(name=all_done.name, score=score_of(), findings=findings)
     all_done.summary["specimen"] = {"patient": "P7"}
     save_analysis(all_done, tmp_path)
     page = Page(tmp_path / "report.html")
