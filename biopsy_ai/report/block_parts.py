@@ -92,12 +92,11 @@ def joining_part(folder: Path, registration: Mapping[str, Any]) -> Part | None:
                 f"{number(types['n_contradict'])}."
             )
         )
-    for file in registration.get("files") or ():
-        name = Path(str(file)).name
-        image = read_picture(folder / name) if name.endswith(".png") else None
+    for path in sorted(folder.glob("registration_*.png")):
+        image = read_picture(path)
         if image is not None:
             shows = "two sections in alternating squares with the outlines of both"
-            blocks.append(Figure(image, f"{name}: {shows}.", f"Picture of {shows}."))
+            blocks.append(Figure(image, f"{path.name}: {shows}.", f"Picture of {shows}."))
     return Part("How the sections were joined", tuple(blocks))
 
 

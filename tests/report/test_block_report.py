@@ -49,7 +49,6 @@ REGISTRATION: dict[str, Any] = {
     "pairs": [{"fixed": "a ä", "moving": "b", "fits": False, "why_not": f"no fit {HOSTILE}"}],
     "n_fibers": 12,
     "types": {"n_agree": 3, "n_contradict": 1},
-    "files": ["fibers.csv", "../overlay.png"],
 }
 
 SCORED: dict[str, Any] = {
@@ -67,6 +66,7 @@ def test_a_block_has_a_report(tmp_path: Path, drawn: DrawnSection, with_slides: 
     sections = {name: write_section(out / name, drawn) for name in ("a ä", "b")}
     folder = out / "B 2"
     folder.mkdir()
+    shutil.copy(drawn.image.with_suffix(".png"), folder / "registration_atpase_he.png")
     slides = {"a ä": (drawn.image, AnalysisConfig())} if with_slides else None
     written = write_block_report(folder, REGISTRATION, SCORED, sections, slides=slides)
     assert written == ("report.html", "report.pdf")
@@ -79,7 +79,7 @@ def test_a_block_has_a_report(tmp_path: Path, drawn: DrawnSection, with_slides: 
     links = [str(link["href"]) for link in page.all("a") if ".html" in str(link["href"])]
     assert links == ["../a%20%C3%A4/report.html", "../b/report.html"]
     pictures = [str(picture["alt"]) for picture in page.all("img")]
-    assert len(pictures) == 3  # one sheet, a map of each section
+    assert len(pictures) == 4  # one sheet, both laid on each other, a map of each section
     pages = pypdf.PdfReader(folder / "report.pdf").pages
     assert all(RESEARCH_USE_ONLY in page.extract_text() for page in pages)
 
