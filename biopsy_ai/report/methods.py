@@ -129,8 +129,9 @@ METHODS = (
     ),
     Method(
         "Grouping of types: the contacts between fibers of different types are counted and held "
-        "against types dealt out at random within fascicle and layer. The assortativity is 0 in a "
-        "random mosaic and 1 where types are apart. Moments are those of random labeling.",
+        "against types dealt out at random within each fascicle, apart for fibers that touch "
+        "perimysium. The assortativity is 0 in a random mosaic and 1 where types are apart. "
+        "Moments are those of random labeling.",
         _pattern("type_grouping"),
         (
             "Cliff & Ord 1981, Spatial Processes",
