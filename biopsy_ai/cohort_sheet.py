@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biopsy_ai import __version__
-from biopsy_ai.cohort import analyze_many
+from biopsy_ai.cohort import analyze_many, write_page
 from biopsy_ai.cohort_table import REGISTRATION_FILE, Outcome, Status
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import BiopsyError, Cancelled
@@ -139,6 +139,9 @@ def analyze_sheet(
         blocks.append(_one(patient, name, folder, members, config, overwrite, progress))
         if on_block is not None:
             on_block(blocks[-1])
+    if blocks:
+        # again, for the blocks were not there yet
+        write_page(out)
     return outcomes, blocks
 
 

@@ -173,7 +173,7 @@ def _row(title: str, points: list[str], remark: str = "", tone: Tone = "plain") 
 
 
 def _evidence_row(row: Mapping[str, Any], points: list[float | None], seen_in: str) -> Row:
-    remarks = ["limited to the most that its family may count"] if row.get("capped") else []
+    remarks = ["limited to the most that this finding may count"] if row.get("capped") else []
     if row.get("reason"):
         remarks.append(str(row["reason"]))
     if seen_in:

@@ -30,7 +30,7 @@ from biopsy_ai.score.resampling import draw_replicates
 from biopsy_ai.score.section import Floats, Section, read_section
 from biopsy_ai.score.tissue_measures import measure_quality, measure_tissue
 from biopsy_ai.score.traps import find_notes, find_vetoes, is_type_2_atrophy
-from biopsy_ai.score.verdict import Verdict, find_verdict
+from biopsy_ai.score.verdict import find_verdict
 
 LIMITS_OF_USE = (
     RESEARCH_USE_ONLY,
@@ -195,7 +195,7 @@ def _score(
     )
     score = {
         **verdict.as_dict(),
-        "sentence": _reasons(verdict, findings, weighed),
+        "sentence": _reasons(findings, weighed),
         "type2_atrophy": _type_2(best),
         "baseline": {
             change: float(score_of(np.zeros(1), evidence.prior.of(change))[0]) for change in CHANGES
@@ -288,8 +288,8 @@ def _rows(
     return rows
 
 
-def _reasons(verdict: Verdict, findings: Sequence[Finding], weighed: Mapping[str, Weighed]) -> str:
-    """One sentence: the verdict and what speaks most for it."""
+def _reasons(findings: Sequence[Finding], weighed: Mapping[str, Weighed]) -> str:
+    """One sentence: what speaks most for either change."""
     titles = {finding.name: finding.title.lower() for finding in findings}
     parts = []
     for change in CHANGES:
@@ -299,7 +299,7 @@ def _reasons(verdict: Verdict, findings: Sequence[Finding], weighed: Mapping[str
         if names:
             parts.append(f"{_listed(names)} {'speak' if len(names) > 1 else 'speaks'} for {change}")
     told = "; ".join(parts) if parts else "nothing speaks for either change"
-    return f"{verdict.text}: {told}."
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _listed(names: Sequence[str]) -> str:
