@@ -68,7 +68,7 @@ def test_signs_tell_for_from_against() -> None:
     rows = {texts(row)[0]: texts(row) for row in table_of(evidence_part(score_of())).rows}
     assert rows["Small angular fibers"][1].startswith("+")
     assert rows["Small angular fibers"][2].startswith("−")
-    assert rows["Small angular fibers"][3] == "Limited to the most that its family may count."
+    assert rows["Small angular fibers"][3] == "Limited to the most that this finding may count."
     assert rows["Before any evidence"][1] == "50.00"
 
 
