@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from biopsy_ai.score.evidence import IntervalRule
 from biopsy_ai.score.section import Flags, Floats, Section
 
+COLUMNS = 32
+"""Replicates that are worked on at the same time. Changes memory alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
@@ -56,14 +59,19 @@ class Replicates:
         """(1 + B,) correlation of a mark over contacts; a contact weighs as its ends do."""
         if not len(pairs):
             return np.full(self.weights.shape[1], np.nan)
-        weights = np.sqrt(self.weights[pairs[:, 0]] * self.weights[pairs[:, 1]])
-        weights /= np.maximum(weights.sum(axis=0), 1e-12)
         ends = marks[pairs].astype(float)
-        mean = ends.mean(axis=1) @ weights
-        spread = mean * (1 - mean)
-        both = ends.prod(axis=1) @ weights
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(spread > 1e-9, (both - mean**2) / spread, np.nan)
+        # some columns at a time, for a whole section has 100 000 contacts
+        parts = []
+        for start in range(0, self.weights.shape[1], COLUMNS):
+            columns = self.weights[:, start : start + COLUMNS]
+            weights = np.sqrt(columns[pairs[:, 0]] * columns[pairs[:, 1]])
+            weights /= np.maximum(weights.sum(axis=0), 1e-12)
+            mean = ends.mean(axis=1) @ weights
+            spread = mean * (1 - mean)
+            both = ends.prod(axis=1) @ weights
+            with np.errstate(invalid="ignore", divide="ignore"):
+                parts.append(np.where(spread > 1e-9, (both - mean**2) / spread, np.nan))
+        return np.concatenate(parts)
 
 
 def draw_replicates(section: Section, rule: IntervalRule) -> Replicates:
@@ -88,7 +96,7 @@ def draw_replicates(section: Section, rule: IntervalRule) -> Replicates:
     left out, as segmentation may miss them. Units are taken in the order of their fibers' labels,
     so that the weights do not depend on how the section is turned.
     """
-    units, words = _units(section, rule)
+    units, words = find_units(section, rule)
     rng = np.random.default_rng([section.seed, 8128])
     number = int(units.max()) + 1 if len(units) else 0
     of_unit = rng.standard_exponential((number, rule.replicates))
@@ -97,7 +105,8 @@ def draw_replicates(section: Section, rule: IntervalRule) -> Replicates:
     return Replicates(np.hstack([np.ones((len(units), 1)), drawn]), words, number)
 
 
-def _units(section: Section, rule: IntervalRule) -> tuple[NDArray[np.int64], str]:
+def find_units(section: Section, rule: IntervalRule) -> tuple[NDArray[np.int64], str]:
+    """Number of the unit of each fiber from 0, (n,), and what the units are, in words."""
     home = np.nan_to_num(section.column("fascicle")).astype(np.int64)
     sizes = np.bincount(home[section.measured & (home > 0)]) if home.any() else np.zeros(1)
     if np.count_nonzero(sizes >= rule.neighborhood) >= rule.least_units:

@@ -26,7 +26,7 @@ from biopsy_ai.score.pattern_measures import (
     measure_perifascicular,
     measure_types,
 )
-from biopsy_ai.score.resampling import draw_replicates
+from biopsy_ai.score.resampling import draw_replicates, find_units
 from biopsy_ai.score.section import Floats, Section, read_section
 from biopsy_ai.score.tissue_measures import measure_quality, measure_tissue
 from biopsy_ai.score.traps import find_notes, find_vetoes, is_type_2_atrophy
@@ -338,7 +338,7 @@ def _notes(
 
 
 def _method(sections: Sequence[Section], evidence: Evidence) -> str:
-    units = sorted({draw_replicates(section, evidence.interval).units for section in sections})
+    units = sorted({find_units(section, evidence.interval)[1] for section in sections})
     return (
         f"{' and '.join(units)} weighted at random {evidence.interval.replicates} times, fibers "
         "left out at random, the measurements of the picture scattered by their known errors; "
