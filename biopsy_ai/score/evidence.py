@@ -74,6 +74,8 @@ class FindingRule(_Part):
     scale: Literal["linear", "log"] = "linear"
     offset: Annotated[float, Field(ge=0)] = 0.0
     measurement_sd: Annotated[float, Field(ge=0)] = 0.0
+    fiber_sd: Annotated[float, Field(ge=0)] = 0.0
+    """Least scatter of single fibers, of which the error of their mean follows."""
     grades: Grades | None = None
     reference: ReferenceRange | None = None
     denervation: Likelihood | None = None

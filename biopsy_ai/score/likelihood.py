@@ -191,7 +191,8 @@ def _alone(
     steepness = 1.0
     if rule.scale == "log":
         steepness = 1.0 / ((max(values[0], 0.0) + rule.offset) * LN10)
-    unseen = math.sqrt(max((measured.least_sd * steepness) ** 2 - spread**2, 0.0))
+    least = max(measured.least_sd, rule.fiber_sd / math.sqrt(max(measured.n, 1))) * steepness
+    unseen = math.sqrt(max(least**2 - spread**2, 0.0))
     added = math.hypot(unseen, rule.measurement_sd)
     moved = values.copy()
     if added > 0:
