@@ -289,7 +289,7 @@ def _rows(
 
 
 def _reasons(findings: Sequence[Finding], weighed: Mapping[str, Weighed]) -> str:
-    """One sentence: what speaks most for either change."""
+    """What speaks most for either change."""
     titles = {finding.name: finding.title.lower() for finding in findings}
     parts = []
     for change in CHANGES:
@@ -297,13 +297,8 @@ def _reasons(findings: Sequence[Finding], weighed: Mapping[str, Weighed]) -> str
         order = sorted(said, key=lambda name: -said[name].log10_lr[0])
         names = [titles[name] for name in order if said[name].log10_lr[0] > 0.05][:4]
         if names:
-            parts.append(f"{_listed(names)} {'speak' if len(names) > 1 else 'speaks'} for {change}")
-    told = "; ".join(parts) if parts else "nothing speaks for either change"
-    return f"{told[0].upper()}{told[1:]}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+            parts.append(f"For {change}: {', '.join(names)}.")
+    return " ".join(parts) if parts else "Nothing speaks for either change."
 
 
 def _type_2(best: Mapping[str, Measurement]) -> dict[str, Any]:
