@@ -136,7 +136,13 @@ def _neighborhoods(places: Floats, size: int) -> NDArray[np.int64]:
         axis = int(np.argmax(np.ptp(places[rows], axis=0)))
         order = rows[np.argsort(places[rows, axis], kind="stable")]
         half = len(order) // 2
-        waiting += [order[:half], order[half:]]
+        low, middle, high = np.split(order, [half, len(order) - half])
+        # the one in the middle goes where a section that is turned puts it, too
+        if low.min() < high.min():
+            low = np.append(low, middle)
+        else:
+            high = np.append(high, middle)
+        waiting += [low, high]
     return found
 
 
