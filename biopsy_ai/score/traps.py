@@ -46,8 +46,10 @@ def find_vetoes(
             "small_round_fibers": Veto("myopathy", 0.0, text),
         }
     if is_perifascicular(measured, traps):
-        text = "the small fibers lie at the edge of fascicles, where they are angular too"
-        return dict.fromkeys(ANGULAR, Veto("denervation", 0.0, text))
+        text = (
+            "the small fibers lie at the edge of fascicles, where they are side by side and angular"
+        )
+        return dict.fromkeys((*ANGULAR, "grouped_atrophy"), Veto("denervation", 0.0, text))
     if not typed and not _grouped(measured, traps):
         text = (
             "without fiber types scattered small angular fibers may also be selective type II "
