@@ -17,6 +17,14 @@ CHANGES = ("denervation", "myopathy")
 
 EVIDENCE_FILE = "evidence.yaml"
 
+WORDS = {
+    "bimodality": ("modes",),
+    "type_2_atrophy": ("atrophic",),
+    "type_1_atrophy": ("atrophic",),
+    "obliquity": ("aligned",),
+}
+"""What the sentence of a finding can tell besides its value and n."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -145,6 +153,7 @@ class Traps(_Part):
     type_2_ratio_below: float
     type_2_ratio_below_elderly: float
     type_2_atrophic_from: float
+    type_2_other_below: float
     type_2_times_type_1: float
     type_2_least_fibers: int
     few_fibers: int
@@ -174,6 +183,20 @@ class Evidence(_Part):
     calibration: dict[str, Any] | None = None
     sha256: str = ""
     """Of the file that it was read from."""
+
+    @model_validator(mode="after")
+    def _sentences_can_be_filled(self) -> Self:
+        for name, rule in self.findings.items():
+            words = dict.fromkeys(WORDS.get(name, ()), "")
+            try:
+                rule.sentence.format(value="", n=0, **words)
+            except (LookupError, ValueError, AttributeError) as error:
+                known = ", ".join(f"{{{word}}}" for word in ("value", "n", *words))
+                raise ValueError(
+                    f"finding {name}: its sentence can hold {known} and nothing else in braces "
+                    f"({error})"
+                ) from None
+        return self
 
     @model_validator(mode="after")
     def _families_known(self) -> Self:

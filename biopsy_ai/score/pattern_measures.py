@@ -123,10 +123,7 @@ def _selective(
         for kind, part in of.items()
     }
     n = sum(int(np.count_nonzero(part)) for part in of.values())
-    words = {
-        "atrophic": f"{atrophic[own]:.0f} % of type {own} and {atrophic[other]:.0f} % of type "
-        f"{other} are atrophic"
-    }
+    words = {"atrophic": _atrophic_words(atrophic, own, other)}
     selective = is_selective(
         float(ratio[0]), atrophic[own], atrophic[other], traps, elderly=elderly
     )
@@ -137,6 +134,20 @@ def _selective(
         words=words,
         grade=_grade_of_ratio(float(ratio[0])) if selective else "absent",
     )
+
+
+def _atrophic_words(percent: dict[str, float], own: str, other: str) -> str:
+    """How much of either type is atrophic, as far as it is known."""
+    known = [kind for kind in (own, other) if np.isfinite(percent[kind])]
+    unknown = [kind for kind in (own, other) if kind not in known]
+    parts = []
+    if known:
+        shares = " and ".join(f"{percent[kind]:.0f} % of type {kind}" for kind in known)
+        parts.append(f"{shares} are atrophic")
+    if unknown:
+        types = " and ".join(f"type {kind}" for kind in unknown)
+        parts.append(f"how many of {types} are atrophic cannot be told")
+    return ", ".join(parts)
 
 
 def is_selective(ratio: float, own: float, other: float, traps: Traps, *, elderly: bool) -> bool:
@@ -157,8 +168,9 @@ def is_selective(ratio: float, own: float, other: float, traps: Traps, *, elderl
     if not np.isfinite(own):
         # most fibers of the type are so small that its own center is no reference
         return True
-    enough = own >= traps.type_2_atrophic_from
-    return enough and not own < traps.type_2_times_type_1 * np.nan_to_num(other)
+    other = float(np.nan_to_num(other))
+    spared = other < traps.type_2_other_below and own >= traps.type_2_times_type_1 * other
+    return own >= traps.type_2_atrophic_from and spared
 
 
 def _grade_of_ratio(ratio: float) -> str:
