@@ -43,13 +43,14 @@ class Replicates:
             return np.where(total > 0, self.total(flags & among) / total, np.nan)
 
     def moments(self, values: Floats, among: Flags) -> tuple[Floats, Floats]:
-        """(1 + B,) mean and standard deviation (n - 1) of values."""
+        """(1 + B,) mean and standard deviation (n - 1) of values, NaN where none has weight."""
         among = among & np.isfinite(values)
         n = int(np.count_nonzero(among))
         if n < 2:
             missing = np.full(self.weights.shape[1], np.nan)
             return missing, missing
-        weights = self.weights[among] / self.total(among)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            weights = self.weights[among] / self.total(among)
         x = values[among]
         mean = x @ weights
         variance = np.maximum((x**2) @ weights - mean**2, 0.0) * n / (n - 1)
