@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,37 +72,35 @@ def make_finding(name: str, measured: Measurement, evidence: Evidence) -> Findin
     evidence : Evidence
     """
     rule = evidence.findings[name]
-    given = (name, rule.title, rule.family, rule.hpo)
+    unknown = Finding(
+        name,
+        rule.title,
+        rule.family,
+        rule.hpo,
+        value=None,
+        unit=rule.unit,
+        low=None,
+        high=None,
+        n=measured.n,
+        counted=rule.counted,
+        reference=rule.reference,
+        grade="not assessable",
+        why_not=measured.why_not,
+        labels=(),
+        sentence=f"{rule.title}: not assessable, {plain(measured.why_not)}.",
+    )
     if measured.why_not:
-        return Finding(
-            *given,
-            value=None,
-            unit=rule.unit,
-            low=None,
-            high=None,
-            n=measured.n,
-            counted=rule.counted,
-            reference=rule.reference,
-            grade="not assessable",
-            why_not=measured.why_not,
-            labels=(),
-            sentence=f"{rule.title}: not assessable, {plain(measured.why_not)}.",
-        )
+        return unknown
     low, high = interval_of(measured.values, evidence.interval.level)
     grade = measured.grade or grade_of(measured.value, rule.grades)
     if measured.absent:
         grade = "absent"
-    return Finding(
-        *given,
+    return replace(
+        unknown,
         value=measured.value,
-        unit=rule.unit,
         low=low,
         high=high,
-        n=measured.n,
-        counted=rule.counted,
-        reference=rule.reference,
         grade=grade,
-        why_not="",
         labels=measured.labels if grade != "absent" else (),
         sentence=_sentence(rule, measured),
     )

@@ -132,7 +132,7 @@ def _selective(
         n,
         labels_of(section, section.atrophic & of[own], -size) if selective else (),
         words=words,
-        grade=_grade_of_ratio(float(ratio[0])) if selective else "absent",
+        absent=not selective,
     )
 
 
@@ -171,7 +171,3 @@ def is_selective(ratio: float, own: float, other: float, traps: Traps, *, elderl
     other = float(np.nan_to_num(other))
     spared = other < traps.type_2_other_below and own >= traps.type_2_times_type_1 * other
     return own >= traps.type_2_atrophic_from and spared
-
-
-def _grade_of_ratio(ratio: float) -> str:
-    return "severe" if ratio < 0.6 else "moderate" if ratio < 0.75 else "mild"

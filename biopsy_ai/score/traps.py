@@ -64,7 +64,7 @@ def is_type_2_atrophy(measured: Mapping[str, Measurement]) -> bool | None:
     found = measured.get("type_2_atrophy")
     if found is None or found.why_not:
         return None
-    return found.grade not in ("", "absent")
+    return not found.absent
 
 
 def is_perifascicular(measured: Mapping[str, Measurement], traps: Traps) -> bool:

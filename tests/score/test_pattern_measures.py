@@ -6,6 +6,7 @@ import pytest
 from drawn_tables import DrawnTable, draw_table, findings_of, with_type_2_atrophy
 
 from biopsy_ai.score import load_evidence
+from biopsy_ai.score.finding import make_finding
 from biopsy_ai.score.measurement import Measurement
 from biopsy_ai.score.pattern_measures import (
     is_selective,
@@ -99,12 +100,14 @@ def test_selective_type_2_atrophy() -> None:
     found = measured(drawn)
     second = found["type_2_atrophy"]
     assert second.value == pytest.approx(22 / 56, rel=0.05)
-    assert second.grade == "severe"
+    assert not second.absent
+    assert make_finding("type_2_atrophy", second, EVIDENCE).grade == "severe"
     assert set(second.labels) == set(drawn.table["label"][drawn.table["type"] == "II"])
     assert second.words["atrophic"] == "100 % of type II and 0 % of type I are atrophic"
     first = found["type_1_atrophy"]
     assert first.value == pytest.approx(1 / second.value)
-    assert (first.grade, first.labels) == ("absent", ())
+    assert first.absent
+    assert first.labels == ()
 
 
 def test_sizes_that_cannot_be_judged_are_told_in_words() -> None:
