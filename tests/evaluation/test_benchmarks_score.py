@@ -190,7 +190,7 @@ def test_a_perfect_score_meets_the_goals(load: Load) -> None:
     score = load("score")
     biopsies, evidence = made_up(load)
     goals = rows_of(score.goal_table(biopsies))
-    assert len(goals) == 9
+    assert len(goals) == 11
     assert {row["what"]: row[""] for row in goals if row[""] != "met"} == {
         f"90 % interval of {change} covers": "not met" for change in ("denervation", "myopathy")
     }  # all pairs agree, which is more than 95 %
