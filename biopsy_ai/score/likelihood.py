@@ -207,14 +207,13 @@ def _strongest(alone: Mapping[str, Floats]) -> dict[str, Floats]:
     table = np.array([alone[name] for name in names])
     columns = np.arange(table.shape[1])
     kept = np.zeros_like(table)
-    for best in (table.argmax(axis=0), table.argmin(axis=0)):
-        kept[best, columns] = table[best, columns]
     highest, lowest = table.argmax(axis=0), table.argmin(axis=0)
-    # all for, or all against: one of them is enough
-    against = (table[highest, columns] < 0) & (highest != lowest)
-    kept[highest[against], columns[against]] = 0.0
-    in_favour = (table[lowest, columns] > 0) & (highest != lowest)
-    kept[lowest[in_favour], columns[in_favour]] = 0.0
+    # where all speak for, or all against, the one that says most is enough
+    for best, counts in (
+        (highest, (table[highest, columns] >= 0) | (highest == lowest)),
+        (lowest, (table[lowest, columns] <= 0) | (highest == lowest)),
+    ):
+        kept[best[counts], columns[counts]] = table[best[counts], columns[counts]]
     return dict(zip(names, kept, strict=True))
 
 

@@ -27,7 +27,7 @@ from biopsy_ai.score.pattern_measures import (
     measure_types,
 )
 from biopsy_ai.score.resampling import draw_replicates, find_units
-from biopsy_ai.score.section import Floats, Section, read_section
+from biopsy_ai.score.section import Section, read_section
 from biopsy_ai.score.tissue_measures import measure_quality, measure_tissue
 from biopsy_ai.score.traps import find_notes, find_vetoes, is_type_2_atrophy
 from biopsy_ai.score.verdict import find_verdict
@@ -175,18 +175,14 @@ def _score(
     vetoes = find_vetoes(best, evidence, typed=typed)
     age = next((section.age for section in sections if section.age is not None), None)
     elderly = age is not None and age >= evidence.elderly_from
-    findings = []
-    for name in evidence.findings:
-        if name in best:
-            finding = make_finding(name, best[name], evidence)
-            findings.append(finding)
+    findings = [make_finding(name, found, evidence) for name, found in best.items()]
     rngs = np.random.default_rng([sections[0].seed, 33550336]).spawn(len(CHANGES))
     weighed = {
         change: weigh(change, best, evidence, vetoes, elderly=elderly, rng=rng)
         for change, rng in zip(CHANGES, rngs, strict=True)
     }
     verdict = find_verdict(
-        {change: _scores(weighed[change], evidence, change) for change in CHANGES},
+        {c: score_of(weighed[c].total, evidence.prior.of(c)) for c in CHANGES},
         {change: weighed[change].total for change in CHANGES},
         n_measured=max(int(section.measured.sum()) for section in sections),
         excluded_percent=min(_excluded(section) for section in sections),
@@ -235,10 +231,6 @@ def _choose(
             number = -max(ranks)[-1]
             best[name], source[name] = measured[number][name], number
     return best, source
-
-
-def _scores(weighed: Weighed, evidence: Evidence, change: str) -> Floats:
-    return score_of(weighed.total, evidence.prior.of(change))
 
 
 def _excluded(section: Section) -> float:

@@ -78,6 +78,11 @@ class Section:
         return self._setting("age")
 
     @property
+    def muscle(self) -> str:
+        """As the user names it, in small letters; empty where not given."""
+        return str(self._setting("muscle") or "").lower()
+
+    @property
     def seed(self) -> int:
         """Of everything random."""
         return int((self._setting("patterns") or {}).get("seed", 0))

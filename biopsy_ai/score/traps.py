@@ -123,9 +123,8 @@ def find_notes(
             f"At {section.age:g} years mild grouping of types and angular fibers of type II are "
             "usual; the section is held to what is usual in old age.",
         )
-    muscle = _muscle(section)
-    if muscle in traps.distal_muscles:
-        note("muscle", f"In the {muscle} types may be grouped without disease.")
+    if section.muscle in traps.distal_muscles:
+        note("muscle", f"In the {section.muscle} types may be grouped without disease.")
     _pattern_notes(section, measured, evidence, note)
     return notes
 
@@ -185,8 +184,3 @@ def _pattern_notes(
             "Nuclear clumps with many internal nuclei occur in late denervation, and also in "
             "myotonic dystrophy type 2, inclusion body myositis and chronic myopathy.",
         )
-
-
-def _muscle(section: Section) -> str:
-    provenance = section.summary.get("provenance") or {}
-    return str((provenance.get("configuration") or {}).get("muscle") or "").lower()
