@@ -103,7 +103,7 @@ prepare() {
     cat $enough 2>/dev/null | grep -qxF "$wanted" && return
     case "$extras" in
     # shellcheck disable=SC2086
-    *napari*) install_packages "the napari window, and for its tests" $WINDOW_PACKAGES ;;
+    *gui*) install_packages "the napari window, and for its tests" $WINDOW_PACKAGES ;;
     esac
     echo "Installing biopsy-ai into .venv; the first time this takes some minutes"
     # One command for all, so that pip chooses versions of torch and torchvision that fit.

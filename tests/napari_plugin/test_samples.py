@@ -10,8 +10,8 @@ import tifffile
 from biopsy_ai.errors import SlideReadError
 from napari_plugin import samples
 
-npe2 = pytest.importorskip("npe2", reason="napari is not installed: pip install biopsy-ai[napari]")
-pytest.importorskip("napari", reason="napari is not installed: pip install biopsy-ai[napari]")
+npe2 = pytest.importorskip("npe2", reason="napari is not installed: pip install biopsy-ai[gui]")
+pytest.importorskip("napari", reason="napari is not installed: pip install biopsy-ai[gui]")
 
 
 @pytest.fixture

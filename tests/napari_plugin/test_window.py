@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("napari", reason="napari is not installed: pip install biopsy-ai[napari]")
+pytest.importorskip("napari", reason="napari is not installed: pip install biopsy-ai[gui]")
 
 
 @pytest.mark.gui
