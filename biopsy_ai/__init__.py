@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from biopsy_ai.measure import measure_fibers
     from biopsy_ai.pipeline import analyze
     from biopsy_ai.resources import list_models, sample_slides
+    from biopsy_ai.saved import read_analysis
     from biopsy_ai.segmentation import load_model, read_outlines, segment_fibers
     from biopsy_ai.slides import open_slide
 
@@ -34,6 +35,7 @@ __all__ = [
     "load_model",
     "measure_fibers",
     "open_slide",
+    "read_analysis",
     "read_outlines",
     "sample_slides",
     "segment_fibers",
@@ -51,6 +53,7 @@ _HOMES = {
     "load_model": "segmentation",
     "measure_fibers": "measure",
     "open_slide": "slides",
+    "read_analysis": "saved",
     "read_outlines": "segmentation",
     "sample_slides": "resources",
     "segment_fibers": "segmentation",

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.formats.tiled_tiff import BAND_PX, write_tiled_tiff
-from biopsy_ai.labels import LabelArray, allocate_labels
+from biopsy_ai.formats.tiled_tiff import OME, ome_metadata, read_plane, write_tiled_tiff
+from biopsy_ai.labels import LabelArray, WritableLabelArray
+
+if TYPE_CHECKING:
+    import tifffile
 
 TISSUE_FILE = "tissue.tif"
 """Name of the class map among the results of one section."""
 
 _NAMESPACE = "biopsy-ai/classes"
-_OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
-_MAX_PX = 1 << 34
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +36,7 @@ class ClassMap:
         Pixel size (y, x) in µm.
     """
 
-    classes: LabelArray
+    classes: WritableLabelArray
     names: tuple[str, ...]
     mpp: tuple[float, float]
 
@@ -93,12 +92,12 @@ def read_class_map(path: str | Path) -> ClassMap:
     path = Path(path)
     try:
         with tifffile.TiffFile(path) as file:
-            found = _named(file.ome_metadata or "")
+            found = _named(file)
             if found is None:
                 raise OutlineReadError(
                     f"{path}: names no tissue classes. Give a {TISSUE_FILE} of biopsy-ai."
                 )
-            return ClassMap(_pixels(path, file), *found)
+            return ClassMap(read_plane(path, file, np.uint8), *found)
     except OutlineReadError:
         raise
     except OSError as error:
@@ -108,32 +107,16 @@ def read_class_map(path: str | Path) -> ClassMap:
         raise OutlineReadError(f"{path}: is damaged or incomplete ({error}).") from error
 
 
-def _pixels(path: Path, file: Any) -> LabelArray:
-    import zarr
-
-    level = file.series[0].levels[0]
-    if level.dtype != np.uint8 or level.ndim != 2 or level.size > _MAX_PX:
-        raise OutlineReadError(f"{path}: is no flat class map of 8 bit.")
-    classes = allocate_labels(level.shape, np.uint8)
-    with level.aszarr() as store:
-        stored: Any = zarr.open_array(store, mode="r")
-        for top in range(0, level.shape[0], BAND_PX):
-            rows = slice(top, min(top + BAND_PX, level.shape[0]))
-            classes[rows, 0 : level.shape[1]] = np.asarray(stored[rows])
-    return classes
-
-
-def _named(ome: str) -> tuple[tuple[str, ...], tuple[float, float]] | None:
+def _named(file: tifffile.TiffFile) -> tuple[tuple[str, ...], tuple[float, float]] | None:
     """Names and pixel size, None where the metadata lack either."""
-    # metadata of biopsy-ai define no entities, with which a file could grow without bound
-    if not ome or re.search("<!(DOCTYPE|ENTITY)", ome):
+    root = ome_metadata(file)
+    if root is None:
         return None
-    root = ElementTree.fromstring(ome)
-    pixels = root.find(f".//{_OME}Pixels")
-    for note in root.iter(f"{_OME}MapAnnotation"):
+    pixels = root.find(f".//{OME}Pixels")
+    for note in root.iter(f"{OME}MapAnnotation"):
         if note.get("Namespace") != _NAMESPACE or pixels is None:
             continue
-        numbered = {int(pair.get("K", "")): pair.text or "" for pair in note.iter(f"{_OME}M")}
+        numbered = {int(pair.get("K", "")): pair.text or "" for pair in note.iter(f"{OME}M")}
         if sorted(numbered) == list(range(len(numbered))):
             mpp = tuple(float(pixels.get(f"PhysicalSize{axis}", "nan")) for axis in "YX")
             return tuple(numbered[i] for i in range(len(numbered))), (mpp[0], mpp[1])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai import __version__
+from biopsy_ai.errors import OutlineReadError
 from biopsy_ai.formats.files import replacing
-from biopsy_ai.labels import LabelArray
+from biopsy_ai.labels import LabelArray, WritableLabelArray, allocate_labels
+
+if TYPE_CHECKING:
+    import tifffile
 
 TILE_PX = 512
 BAND_PX = 1024
@@ -19,6 +25,12 @@ BAND_PX = 1024
 
 BIGTIFF_BYTES = 2 << 30
 """Images larger than this, before compression, are written as BigTIFF."""
+
+MAX_PX = 1 << 34
+"""Images of more pixels are refused."""
+
+OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
+"""What the names of all elements of the metadata begin with."""
 
 
 def write_tiled_tiff(
@@ -94,3 +106,79 @@ def _tiles(pixels: LabelArray, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
         for y in range(0, len(band), TILE_PX):
             for x in range(0, width, TILE_PX):
                 yield np.ascontiguousarray(band[y : y + TILE_PX, x : x + TILE_PX])
+
+
+def read_tiled_tiff(
+    path: str | Path, dtype: type[np.integer]
+) -> tuple[WritableLabelArray, tuple[float, float]]:
+    """Read what `write_tiled_tiff` wrote, as it is: nothing is numbered anew.
+
+    Parameters
+    ----------
+    path
+        The file; read by rows of tiles where it is large.
+    dtype
+        That it was written with.
+
+    Returns
+    -------
+    pixels : (H, W) array of dtype
+        A numpy array, or a compressed zarr array in memory where it is large.
+    mpp : tuple of float
+        Pixel size (y, x) in µm.
+
+    Raises
+    ------
+    OutlineReadError
+        The file is missing, damaged, or of another kind.
+    """
+    import tifffile
+
+    path = Path(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            root = ome_metadata(file)
+            pixels = None if root is None else root.find(f".//{OME}Pixels")
+            if pixels is None:
+                raise OutlineReadError(f"{path}: states no pixel size, as those of biopsy-ai do.")
+            sides = [float(pixels.get(f"PhysicalSize{axis}", "nan")) for axis in "YX"]
+            return read_plane(path, file, dtype), (sides[0], sides[1])
+    except OutlineReadError:
+        raise
+    except OSError as error:
+        raise OutlineReadError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except Exception as error:
+        # damaged files make the decoders raise errors of many kinds
+        raise OutlineReadError(f"{path}: is damaged or incomplete ({error}).") from error
+
+
+def read_plane(path: Path, file: tifffile.TiffFile, dtype: type[np.integer]) -> WritableLabelArray:
+    """Copy the one plane of an open file.
+
+    Raises
+    ------
+    OutlineReadError
+        It is no plane of that type.
+    """
+    import zarr
+
+    level = file.series[0].levels[0]
+    if level.dtype != dtype or level.ndim != 2 or level.size > MAX_PX:
+        bits = 8 * np.dtype(dtype).itemsize
+        raise OutlineReadError(f"{path}: is no flat image of whole numbers with {bits} bit.")
+    plane = allocate_labels((level.shape[0], level.shape[1]), dtype)
+    with level.aszarr() as store:
+        stored: Any = zarr.open_array(store, mode="r")
+        for top in range(0, level.shape[0], BAND_PX):
+            rows = slice(top, min(top + BAND_PX, level.shape[0]))
+            plane[rows, 0 : level.shape[1]] = np.asarray(stored[rows])
+    return plane
+
+
+def ome_metadata(file: tifffile.TiffFile) -> ElementTree.Element | None:
+    """Metadata of an open file; None where it has none that biopsy-ai would write."""
+    text = file.ome_metadata or ""
+    # metadata of biopsy-ai define no entities, with which a file could grow without bound
+    if not text or re.search("<!(DOCTYPE|ENTITY)", text):
+        return None
+    return ElementTree.fromstring(text)

@@ -1,0 +1,308 @@
+"""The results of one section, read back from their folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biopsy_ai.config import AnalysisConfig, make_config
+from biopsy_ai.errors import BiopsyError, ConfigError, OutputError, SlideReadError
+from biopsy_ai.formats.class_map import TISSUE_FILE, read_class_map
+from biopsy_ai.formats.label_image import LABELS_FILE
+from biopsy_ai.formats.read_tables import read_contacts_csv, read_fibers_csv, read_nuclei_csv
+from biopsy_ai.formats.tiled_tiff import read_tiled_tiff
+from biopsy_ai.labels import LabelArray, WritableLabelArray, find_boxes, scan_windows
+from biopsy_ai.opening import SAME_MPP, both_sides
+from biopsy_ai.segmentation.nuclei import Nuclei
+from biopsy_ai.segmentation.result import Segmentation
+from biopsy_ai.segmentation.tissue_map import TissueMap
+from biopsy_ai.tissue_classes import TISSUE_CLASSES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from biopsy_ai.slides import Slide
+
+FIBERS_FILE, CONTACTS_FILE, SUMMARY_FILE = "fibers.csv", "contacts.csv", "summary.json"
+NUCLEI_FILE, NUCLEUS_LABELS_FILE, FASCICLES_FILE = "nuclei.csv", "nuclei.tif", "fascicles.tif"
+
+WHAT_TO_DO = "Analyze the section again."
+
+
+@dataclass(frozen=True, eq=False)
+class SavedAnalysis:
+    """The results of one section as their folder holds them.
+
+    Attributes
+    ----------
+    folder, name
+        Where they stand, and the name of the section.
+    fibers
+        The fiber table, with the columns and types that `biopsy_ai.Analysis.fibers` has; measured
+        values have six digits.
+    contacts
+        One row per pair of fibers that touch; None where no patterns were sought.
+    segmentation
+        Outlines, nuclei and tissue classes. The confidence of nuclei is not saved, and NaN.
+    summary
+        Content of summary.json.
+    config
+        The settings of the analysis.
+    nuclei
+        One row per nucleus; None where they could not be assessed.
+    fascicles, fascicles_mpp
+        Label image of the fascicles and its pixel size (y, x), µm; None where the section counts
+        as one, or its tissue is not known.
+    slide_path
+        The slide: where it was, else a file of its name beside the folder or above it; None where
+        it is in neither place, or only outlines were analyzed.
+    """
+
+    folder: Path
+    name: str
+    fibers: pd.DataFrame
+    contacts: pd.DataFrame | None
+    segmentation: Segmentation
+    summary: dict[str, Any]
+    config: AnalysisConfig
+    nuclei: pd.DataFrame | None
+    fascicles: LabelArray | None
+    fascicles_mpp: tuple[float, float] | None
+    slide_path: Path | None
+
+    @property
+    def labels(self) -> LabelArray:
+        """Label image of the fibers."""
+        return self.segmentation.labels
+
+    def open_slide(self) -> Slide:
+        """Open the slide with the pixel size and the channels that it was analyzed with.
+
+        Raises
+        ------
+        SlideReadError
+            If it is no longer there, or another image stands in its place.
+        """
+        from biopsy_ai.slides import open_slide
+
+        image = self.summary.get("image")
+        if not isinstance(image, dict):
+            raise SlideReadError(
+                f"{self.folder}: outlines alone were analyzed, so there is no slide to open."
+            )
+        if self.slide_path is None:
+            made_by = self.summary.get("provenance") or {}
+            raise SlideReadError(
+                f"{made_by.get('image_file') or image.get('file')}: the slide of {self.folder} is "
+                f"not there. Put the file {image.get('file')} beside that folder, or say where it "
+                "is."
+            )
+        mpp = both_sides(self.config.mpp)
+        if mpp is None and image.get("mpp_source") == "given by the user":
+            mpp = image["mpp"][0], image["mpp"][1]
+        channels = self.config.channels or image.get("named_channels") or None
+        slide = open_slide(self.slide_path, mpp=mpp, channels=channels)
+        same = all(
+            math.isclose(a, b, rel_tol=SAME_MPP)
+            for a, b in zip(slide.mpp, image.get("mpp") or (), strict=False)
+        )
+        if list(slide.shape) != image.get("shape") or not same:
+            slide.close()
+            raise SlideReadError(
+                f"{self.slide_path}: is not the image that {self.folder} was made from; size or "
+                "pixel size differ. Put the slide back, or analyze this image on its own."
+            )
+        return slide
+
+
+def is_results(folder: str | Path) -> bool:
+    """Tell whether a folder holds the results of a section."""
+    try:
+        return all(
+            (Path(folder) / name).is_file() for name in (SUMMARY_FILE, FIBERS_FILE, LABELS_FILE)
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def read_analysis(folder: str | Path, slide: str | Path | None = None) -> SavedAnalysis:
+    """Read the results of one section back.
+
+    Parameters
+    ----------
+    folder
+        Folder of the section, as `biopsy_ai.Analysis.save` wrote it.
+    slide
+        Where the slide is now, if it was moved.
+
+    Raises
+    ------
+    OutputError
+        If results are missing, damaged, or do not fit each other; the message says which.
+
+    Examples
+    --------
+    >>> import biopsy_ai
+    >>> saved = biopsy_ai.read_analysis("results/section")  # doctest: +SKIP
+    >>> saved.fibers["min_feret_um"].median()  # doctest: +SKIP
+    """
+    folder = Path(folder)
+    summary = _read_summary(folder)
+    named = {str(name) for name in summary.get("files") or ()}
+    config = _config_of(folder, summary)
+    fibers = read_fibers_csv(folder / FIBERS_FILE)
+    contacts = read_contacts_csv(folder / CONTACTS_FILE) if CONTACTS_FILE in named else None
+    nuclei = read_nuclei_csv(folder / NUCLEI_FILE, TISSUE_CLASSES) if NUCLEI_FILE in named else None
+    drawn = (
+        _read_nuclei(folder / NUCLEUS_LABELS_FILE, nuclei) if NUCLEUS_LABELS_FILE in named else None
+    )
+    tissue = _read_tissue(folder / TISSUE_FILE) if TISSUE_FILE in named else None
+    segmentation = _read_segmentation(folder / LABELS_FILE, fibers, summary, drawn, tissue)
+    fascicles, fascicles_mpp = None, None
+    if FASCICLES_FILE in named:
+        fascicles, fascicles_mpp = _read_labels(folder / FASCICLES_FILE)
+    return SavedAnalysis(
+        folder=folder,
+        name=str(summary.get("name") or folder.name),
+        fibers=fibers,
+        contacts=contacts,
+        segmentation=segmentation,
+        summary=summary,
+        config=config,
+        nuclei=nuclei,
+        fascicles=fascicles,
+        fascicles_mpp=fascicles_mpp,
+        slide_path=_find_slide(folder, summary) if slide is None else Path(slide),
+    )
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    path = folder / SUMMARY_FILE
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"{path}: is missing, so {folder} holds no results, or those of an analysis that was "
+            f"interrupted. {WHAT_TO_DO}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: cannot be read again ({error}). {WHAT_TO_DO}") from error
+    if not isinstance(summary, dict) or not isinstance(summary.get("files"), list):
+        raise OutputError(f"{path}: is no summary of a section. {WHAT_TO_DO}")
+    return summary
+
+
+def _config_of(folder: Path, summary: dict[str, Any]) -> AnalysisConfig:
+    made_by = summary.get("provenance") or {}
+    settings = made_by.get("configuration")
+    if not isinstance(settings, dict):
+        raise OutputError(f"{folder / SUMMARY_FILE}: holds no settings. {WHAT_TO_DO}")
+    try:
+        return make_config(**settings)
+    except ConfigError as error:
+        raise OutputError(
+            f"{folder / SUMMARY_FILE}: has settings of another version of biopsy-ai "
+            f"({made_by.get('biopsy_ai_version')}; {error}). {WHAT_TO_DO}"
+        ) from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what is wrong with a file into words that say what to do."""
+    try:
+        yield
+    except BiopsyError as error:
+        raise OutputError(f"{error} {WHAT_TO_DO}") from error
+
+
+def _read_labels(path: Path) -> tuple[WritableLabelArray, tuple[float, float]]:
+    with _reading(path):
+        return read_tiled_tiff(path, np.int32)
+
+
+def _read_segmentation(
+    path: Path,
+    fibers: pd.DataFrame,
+    summary: dict[str, Any],
+    nuclei: Nuclei | None,
+    tissue: TissueMap | None,
+) -> Segmentation:
+    labels, _ = _read_labels(path)
+    ids, boxes = find_boxes(labels)
+    if not np.array_equal(ids, fibers["label"]):
+        raise OutputError(
+            f"{path}: holds {len(ids)} fibers, {FIBERS_FILE} beside it {len(fibers)}, or others: "
+            f"they are not of the same analysis. {WHAT_TO_DO}"
+        )
+    edge = fibers["touches_tissue_edge"].astype("boolean").fillna(False).to_numpy(bool)
+    mpp = summary["outlines_mpp"]
+    return Segmentation(
+        labels=labels,
+        mpp=(float(mpp[0]), float(mpp[1])),
+        ids=ids,
+        boxes=boxes,
+        confidence=fibers["confidence"].to_numpy(np.float32),
+        touches_tissue_edge=edge,
+        provenance=dict((summary.get("provenance") or {}).get("segmentation") or {}),
+        nuclei=nuclei,
+        tissue=tissue,
+    )
+
+
+def _read_nuclei(path: Path, table: pd.DataFrame | None) -> Nuclei:
+    labels, mpp = _read_labels(path)
+    ids, boxes = find_boxes(labels)
+    if table is not None and not np.array_equal(ids, table["label"]):
+        raise OutputError(
+            f"{path}: does not hold the nuclei of {NUCLEI_FILE} beside it: they are not of the "
+            f"same analysis. {WHAT_TO_DO}"
+        )
+    n = int(ids.max(initial=0))
+    area = np.zeros(n + 1, np.int64)
+    moments = np.zeros((2, n + 1))
+    for rows, columns in scan_windows(labels.shape):
+        window = np.asarray(labels[rows, columns])
+        y, x = np.nonzero(window)
+        number = window[y, x]
+        area += np.bincount(number, minlength=n + 1)
+        for axis, places in enumerate((y + rows.start, x + columns.start)):
+            moments[axis] += np.bincount(number, places + 0.5, n + 1)
+    every_box = np.zeros((n, 4), np.int64)
+    every_box[ids - 1] = boxes
+    centers = (moments / np.maximum(area, 1)).T
+    return Nuclei(labels, area[1:], centers[1:], every_box, np.full(n, np.nan, np.float32), mpp)
+
+
+def _read_tissue(path: Path) -> TissueMap:
+    with _reading(path):
+        found = read_class_map(path)
+    if found.names != TISSUE_CLASSES:
+        raise OutputError(
+            f"{path}: has the classes {', '.join(found.names)}, which are those of another version "
+            f"of biopsy-ai. {WHAT_TO_DO}"
+        )
+    return TissueMap(found.classes, found.mpp)
+
+
+def _find_slide(folder: Path, summary: dict[str, Any]) -> Path | None:
+    """The slide where it was, else of its name in the folder, beside it or above it."""
+    recorded = (summary.get("provenance") or {}).get("image_file")
+    if not recorded:
+        return None
+    # the path may be of another system
+    name = PureWindowsPath(str(recorded)).name
+    home = folder.resolve()
+    for path in (Path(recorded), home / name, home.parent / name, home.parent.parent / name):
+        try:
+            if path.exists():
+                return path
+        except OSError:
+            continue
+    return None
