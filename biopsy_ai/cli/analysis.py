@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biopsy_ai.cli.blocks import find_sheet, say_block, scored
+from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines, progress_on
 from biopsy_ai.cli.parsing import parse_channels, parse_mpp
-from biopsy_ai.cli.progress import StageBars
-from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, command, say
+from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, StopFile, command, say
 from biopsy_ai.errors import ConfigError, ModelError, SlideReadError
 
 if TYPE_CHECKING:
     from biopsy_ai.cohort import Outcome
+    from biopsy_ai.cohort_sheet import BlockOutcome
     from biopsy_ai.config import AnalysisConfig
 
 
@@ -164,6 +165,8 @@ def analyze(
             help="Print errors only. Example: biopsy-ai analyze slides/ --quiet",
         ),
     ] = False,
+    log: Log = LogFormat.TEXT,
+    stop_file: StopFile = None,
     debug: Debug = False,
 ) -> None:
     """Outline and measure the fibers of sections, and score denervation and myopathy.
@@ -179,9 +182,10 @@ def analyze(
     laid on each other: a folder named after the block gets fibers.csv with one row per fiber,
     registration.json and pictures of how they lie.
     """
-    with command(debug=debug):
+    events = json_lines(log)
+    with command(debug=debug, events=events, stop_file=stop_file):
         from biopsy_ai.cohort import SLIDES_STAGE, analyze_many
-        from biopsy_ai.cohort_sheet import BlockOutcome, analyze_sheet
+        from biopsy_ai.cohort_sheet import analyze_sheet
 
         settings = _settings(
             config,
@@ -203,10 +207,15 @@ def analyze(
                 "give a slide, a folder of slides, or outlines with --fibers",
                 param_hint="'SLIDE_OR_FOLDER'",
             )
-        with StageBars(quiet=quiet, counter=SLIDES_STAGE) as bars:
+        with progress_on(events, quiet=quiet, counter=SLIDES_STAGE) as bars:
 
             def report(outcome: Outcome) -> None:
                 bars.close()
+                if events is not None:
+                    warnings = outcome.summary.get("warnings") or []
+                    name = outcome.source.name
+                    events.write("slide", name=name, **_event(outcome), warnings=warnings)
+                    return
                 if outcome.status == "failed":
                     say(f"{outcome.source.name}: failed: {outcome.reason}")
                 elif not quiet:
@@ -217,6 +226,9 @@ def analyze(
 
             def report_block(outcome: BlockOutcome) -> None:
                 bars.close()
+                if events is not None:
+                    events.write("block", name=outcome.name, **_event(outcome))
+                    return
                 say_block(outcome, quiet=quiet)
 
             how: dict[str, Any] = {"overwrite": overwrite, "progress": bars, "on_outcome": report}
@@ -262,6 +274,11 @@ def _expand(given: list[Path]) -> list[Path]:
     if given and len(problems) == len(paths):
         raise typer.BadParameter(" ".join(problems), param_hint="'SLIDE_OR_FOLDER'")
     return paths
+
+
+def _event(outcome: Outcome | BlockOutcome) -> dict[str, Any]:
+    """What another program needs to know of a section or a block."""
+    return {"state": outcome.status, "folder": outcome.folder, "reason": outcome.reason}
 
 
 def _line(outcome: Outcome) -> str:

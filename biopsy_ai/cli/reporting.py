@@ -6,14 +6,18 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.cli.interruption import noting_interruption
 from biopsy_ai.errors import BiopsyError, Cancelled, ConfigError
+
+if TYPE_CHECKING:
+    from biopsy_ai.cli.json_lines import JsonLines
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -23,6 +27,15 @@ Debug = Annotated[
         "--debug",
         help="Print the traceback of an error, and the log. "
         "Example: biopsy-ai analyze section.svs --debug",
+    ),
+]
+
+StopFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--stop-file",
+        metavar="FILE",
+        help="Stop, as with Ctrl-C, once this file is there. Example: --stop-file results/stop",
     ),
 ]
 
@@ -38,10 +51,21 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def command(*, debug: bool) -> Iterator[None]:
+def command(
+    *, debug: bool, events: JsonLines | None = None, stop_file: Path | None = None
+) -> Iterator[None]:
     """Set up a command, and turn errors inside it into one line and an exit code.
 
     Bad usage gives 2, any other error 1, an interruption 130.
+
+    Parameters
+    ----------
+    debug
+        Print the traceback of an error, and the log.
+    events
+        Where errors are told too, if another program listens.
+    stop_file
+        The command stops, as with Ctrl-C, once this file is there.
     """
     log = logging.getLogger("biopsy_ai")
     if debug:
@@ -52,9 +76,13 @@ def command(*, debug: bool) -> Iterator[None]:
         log.addHandler(logging.NullHandler())
     say(RESEARCH_USE_ONLY)
     try:
-        with noting_interruption():
+        with noting_interruption(stop_file), events or nullcontext():
             yield
-    except (typer.Exit, typer.BadParameter):
+    except typer.Exit:
+        raise
+    except typer.BadParameter as error:
+        if events is not None:
+            events.write("error", message=f"{error.param_hint or ''} {error.message}".strip())
         raise
     except (KeyboardInterrupt, Cancelled):
         say("Stopped. What was finished before is complete; nothing half-written is left.")
@@ -63,8 +91,12 @@ def command(*, debug: bool) -> Iterator[None]:
         if debug:
             traceback.print_exc()
         if isinstance(error, BiopsyError):
-            say(f"Error: {error}")
+            said = str(error)
+            say(f"Error: {said}")
         else:
-            say(f"Unexpected error: {type(error).__name__}: {error}. --debug tells more.")
+            said = f"Unexpected error: {type(error).__name__}: {error}."
+            say(f"{said} --debug tells more.")
+        if events is not None:
+            events.write("error", message=said)
         code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
         raise typer.Exit(code) from None

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from biopsy_ai.cli.progress import StageBars
-from biopsy_ai.cli.reporting import Debug, command, say
+from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines, progress_on
+from biopsy_ai.cli.reporting import Debug, StopFile, command, say
 from biopsy_ai.training.settings import SECTIONS, TrainConfig
 
 
@@ -113,6 +113,8 @@ def train(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show no progress. Example: --quiet")
     ] = False,
+    log: Log = LogFormat.TEXT,
+    stop_file: StopFile = None,
     debug: Debug = False,
 ) -> None:
     """Train a model on synthetic sections and real images.
@@ -120,7 +122,11 @@ def train(
     Renders the sections, trains, tunes the thresholds, and writes the model folder with its card.
     Needs the extra "train".
     """
-    with command(debug=debug), StageBars(quiet=quiet) as bars:
+    events = json_lines(log)
+    with (
+        command(debug=debug, events=events, stop_file=stop_file),
+        progress_on(events, quiet=quiet) as bars,
+    ):
         from biopsy_ai.errors import ConfigError
 
         if crop % 64:
