@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+
+from biopsy_ai.measure.condition import CONDITIONS, FLAGS
+from biopsy_ai.measure.type_class import TYPE_II_KINDS
+from biopsy_ai.patterns.fiber_types import FiberTypes
+from biopsy_ai.patterns.stain_polarity import NEITHER, TYPES
+from biopsy_ai.patterns.type_naming import count_types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,3 +92,159 @@ def corrected_column(labels: NDArray[np.int64], corrections: Corrections) -> NDA
         ],
         dtype=object,
     )
+
+
+def probabilities_of_type(kind: str) -> tuple[float, float]:
+    """Posterior of a type that a person names, and probability of type 1 that goes with it.
+
+    Examples
+    --------
+    >>> [probabilities_of_type(kind) for kind in ("I", "IIA", "I/IIA", "undetermined")]
+    [(1.0, 1.0), (1.0, 0.0), (1.0, 0.5), (nan, nan)]
+    """
+    if kind not in TYPES:
+        return np.nan, np.nan
+    if kind in NEITHER:
+        return 1.0, 0.5
+    return 1.0, float(kind == "I")
+
+
+def correct_exclusions(table: pd.DataFrame, corrections: Corrections) -> pd.DataFrame:
+    """Leave out of the statistics, or take in, what a person says, whatever was against it."""
+    if not corrections.exclusions:
+        return table
+    reasons = {
+        label: f"{EXCLUDED_IN_REVIEW}: {reason}" if reason else ""
+        for label, reason in corrections.exclusions.items()
+    }
+    return table.assign(excluded=_replaced(table, "excluded", reasons))
+
+
+def correct_conditions(flags: pd.DataFrame, corrections: Corrections) -> pd.DataFrame:
+    """Give fibers the condition that a person names.
+
+    Parameters
+    ----------
+    flags
+        From `biopsy_ai.measure.condition.flag_conditions`. What makes a fiber doubtful, such as
+        the edge of the tissue, stays as it was measured unless it is named.
+    corrections
+        What a person decided.
+    """
+    named = {
+        label: condition
+        for label, condition in corrections.conditions.items()
+        if label in set(flags["label"])
+    }
+    if not named:
+        return flags
+    flags = flags.copy()
+    rows = np.flatnonzero(flags["label"].isin(list(named)))
+    for row in rows.tolist():
+        parts = named[int(flags["label"].iloc[row])].split(";")
+        for flag in FLAGS:
+            if flag in parts or flag in CONDITIONS:
+                flags.loc[flags.index[row], flag] = float(flag in parts)
+    flags["condition"] = _replaced(flags, "condition", named)
+    reasons = {label: SET_IN_REVIEW for label in named}
+    flags["condition_reason"] = _replaced(flags, "condition_reason", reasons)
+    return flags
+
+
+def correct_types(typing: FiberTypes, corrections: Corrections) -> FiberTypes:
+    """Give fibers the type that a person names; it is as sure as can be.
+
+    Fibers that nobody named keep what the stain told. Where it told nothing the types of a person
+    are all there is, and ``source`` in the summary is ``review``.
+    """
+    frame = typing.fibers
+    labels = frame["label"].to_numpy(np.int64)
+    rows = [row for row, label in enumerate(labels.tolist()) if label in corrections.types]
+    if not rows:
+        return typing
+    kinds = frame["type"].astype(object).to_numpy(copy=True)
+    values = {
+        name: frame[name].to_numpy(float, copy=True)
+        for name in frame.columns
+        if name not in ("label", "type")
+    }
+    shares = {name: column for name, column in values.items() if name.startswith("p_")}
+    for row in rows:
+        kind = corrections.types[int(labels[row])]
+        kinds[row] = kind
+        values["type_posterior"][row], values["type_i_posterior"][row] = probabilities_of_type(kind)
+        # a stain that tells no subtypes has one column for all of type 2
+        name = f"p_{kind}"
+        if name not in shares and kind in TYPE_II_KINDS:
+            name = "p_II"
+        for share, column in shares.items():
+            column[row] = float(share == name) if kind in TYPES else np.nan
+    frame = pd.DataFrame({"label": labels, "type": kinds, **values})
+    summary = {**typing.summary, **count_types(frame)}
+    if not summary["assessable"] and sum(summary["counts"].values()):
+        hybrids = bool(np.isin(kinds.astype(str), NEITHER).any())
+        summary |= {
+            "assessable": True,
+            "why_not": None,
+            "source": "review",
+            "tells_hybrids": hybrids,
+        }
+    return FiberTypes(frame, summary)
+
+
+def _replaced(table: pd.DataFrame, column: str, values: Mapping[int, str]) -> NDArray[np.object_]:
+    """A column of text with other values for some labels."""
+    texts = table[column].astype(object).to_numpy(copy=True)
+    for row, label in enumerate(table["label"].tolist()):
+        if label in values:
+            texts[row] = values[label]
+    return texts
+
+
+def with_corrected(table: pd.DataFrame, corrections: Corrections) -> pd.DataFrame:
+    """Add the column `CORRECTED` where a person has looked; ``excluded`` stays the last one."""
+    if not corrections.reviewed:
+        return table
+    column = corrected_column(table["label"].to_numpy(np.int64), corrections)
+    others = table.drop(columns=[name for name in (CORRECTED, "excluded") if name in table])
+    return others.assign(**{CORRECTED: column}, excluded=table["excluded"])
+
+
+def review_record(
+    corrections: Corrections, before: NDArray[np.int64], after: NDArray[np.int64]
+) -> dict[str, Any]:
+    """The record of a review with what became of the fibers, as ``summary["review"]``.
+
+    Parameters
+    ----------
+    corrections
+        What a person decided.
+    before, after
+        Labels of the fibers that the analysis found, and that there are now.
+
+    Returns
+    -------
+    dict
+        ``corrections.record``, and under ``fibers`` the number ``before`` and ``after``, of those
+        ``removed`` (deleted, or merged into others), of those ``corrected`` in any way, of these
+        by ``outline``, ``type``, ``condition`` and ``exclusion``, and of those ``accepted``.
+    """
+    parts = {
+        "outline": corrections.outlines,
+        "type": set(corrections.types),
+        "condition": set(corrections.conditions),
+        "exclusion": set(corrections.exclusions),
+    }
+    there = set(after.tolist())
+    counts = {name: len(there & labels) for name, labels in parts.items()}
+    return {
+        **corrections.record,
+        "fibers": {
+            "before": len(before),
+            "after": len(after),
+            "removed": len(np.setdiff1d(before, after)),
+            "corrected": len(there.intersection(set().union(*parts.values()))),
+            **counts,
+            "accepted": len(there & corrections.accepted),
+        },
+    }

@@ -11,6 +11,7 @@ from biopsy_ai.errors import ConfigError, SlideReadError
 from biopsy_ai.progress import Progress
 
 if TYPE_CHECKING:
+    from biopsy_ai.saved import SavedAnalysis
     from biopsy_ai.slides import Slide
     from biopsy_ai.slides.stain_detection import SectionStain
 
@@ -44,6 +45,33 @@ def open_hashed(path: str | Path, config: AnalysisConfig, progress: Progress | N
     except BaseException:
         slide.close()
         raise
+    return slide
+
+
+def reopen(saved: SavedAnalysis, progress: Progress | None) -> Slide | None:
+    """Open the slide of an analysis again, and make sure that it is the same: the stage ``"open"``.
+
+    None where outlines alone were analyzed.
+
+    Raises
+    ------
+    SlideReadError
+        If it is missing, or another image stands in its place.
+    """
+    recorded = (saved.summary.get("provenance") or {}).get("image_sha256")
+    if saved.summary.get("image") is None and recorded is None:
+        return None
+    if progress is not None:
+        progress("open", 0, 1)
+    slide = saved.open_slide()
+    if recorded and slide.sha256() != recorded:
+        slide.close()
+        raise SlideReadError(
+            f"{slide.path}: has changed since {saved.folder} was made from it, so it cannot be "
+            "measured again. Put the slide of that time back, or analyze this one on its own."
+        )
+    if progress is not None:
+        progress("open", 1, 1)
     return slide
 
 

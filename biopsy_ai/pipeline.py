@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.analysis import Analysis
-from biopsy_ai.config import MPP_COARSE, AnalysisConfig
+from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.tables import printable
-from biopsy_ai.opening import (
-    check_agreement,
-    check_size,
-    describe_image,
-    open_hashed,
-    outlines_name,
-)
+from biopsy_ai.opening import check_agreement, check_size, open_hashed, outlines_name, reopen
 from biopsy_ai.outlining import (
     choose_nuclei,
     find_stain,
@@ -25,13 +20,18 @@ from biopsy_ai.outlining import (
     outline_section,
 )
 from biopsy_ai.progress import Progress
-from biopsy_ai.provenance import Stopwatch, describe
+from biopsy_ai.provenance import Stopwatch, describe, describe_again
 
 if TYPE_CHECKING:
+    from biopsy_ai.corrections import Corrections
+    from biopsy_ai.labels import LabelArray
+    from biopsy_ai.saved import SavedAnalysis
+    from biopsy_ai.score import Evidence
+    from biopsy_ai.section_summary import OutlinedSection
     from biopsy_ai.segmentation import Model
     from biopsy_ai.slides import Slide
 
-__all__ = ["Analysis", "analyze"]
+__all__ = ["Analysis", "analyze", "reanalyze"]
 
 
 def analyze(
@@ -98,6 +98,59 @@ def analyze(
         raise
 
 
+def reanalyze(
+    saved: SavedAnalysis,
+    labels: LabelArray,
+    corrections: Corrections,
+    *,
+    slide: Slide | str | Path | None = None,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Measure a section again whose outlines a person has corrected.
+
+    Nuclei and tissue stay as they were drawn; all that is measured on them and on the fibers is
+    measured anew, and what the person decided wins. Without corrections the result is that of the
+    first analysis.
+
+    Parameters
+    ----------
+    saved
+        The first analysis, from `biopsy_ai.read_analysis`.
+    labels
+        (H, W) corrected label image on the grid of ``saved.labels``. It must not change meanwhile.
+    corrections
+        Types, conditions and exclusions that a person decided, and who it was; the result has
+        them in the column ``corrected`` and in ``summary["review"]``.
+    slide
+        The slide, open or where it is now; None opens it where `saved` knows it.
+    progress
+        As for `analyze`, without the stages that draw.
+
+    Raises
+    ------
+    SlideReadError
+        If the slide is missing, or is not the one that was analyzed.
+    NoTissueError
+        If no fiber is left.
+    ConfigError
+        If the settings cannot be used any more.
+    """
+    watch = Stopwatch()
+    given = slide if slide is None or not isinstance(slide, str | Path) else None
+    if isinstance(slide, str | Path):
+        saved = replace(saved, slide_path=Path(slide))
+    with watch.stage("open"):
+        opened = given or reopen(saved, progress)
+    try:
+        return _reanalyze(
+            saved, labels, corrections, opened, progress, watch, opened_here=given is None
+        )
+    except BaseException:
+        if opened is not None and given is None:
+            opened.close()
+        raise
+
+
 def _analyze(
     slide: Slide | None,
     config: AnalysisConfig,
@@ -109,19 +162,11 @@ def _analyze(
     *,
     opened_here: bool,
 ) -> Analysis:
-    from biopsy_ai import section_patterns, surroundings
+    from biopsy_ai.corrections import Corrections
     from biopsy_ai.formats.type_table import read_type_table
-    from biopsy_ai.measure import measure_fibers, summarize_fibers
-    from biopsy_ai.measure.adequacy import summarize_adequacy
-    from biopsy_ai.measure.condition import flag_conditions
-    from biopsy_ai.measure.condition_summary import summarize_conditions
-    from biopsy_ai.measure.cores import call_cores
-    from biopsy_ai.measure.nuclei import count_nuclei
-    from biopsy_ai.measure.reference import Limits
-    from biopsy_ai.score import load_evidence, score_section, section_of
-    from biopsy_ai.section_grid import lay_on_grid
+    from biopsy_ai.score import load_evidence
+    from biopsy_ai.section_summary import OutlinedSection
     from biopsy_ai.segmentation import load_model
-    from biopsy_ai.side_by_side import Step, run_side_by_side
 
     if slide is None and fibers is None:
         raise ConfigError("nothing to analyze: give a slide, a file with fiber outlines, or both")
@@ -129,7 +174,6 @@ def _analyze(
         check_size(slide)
     given = None if types is None else read_type_table(types)
     warnings = [] if slide is None else list(slide.warnings)
-    limits = Limits(config.measurement.limits)
     evidence = load_evidence(config.evidence)
 
     with watch.stage("tissue"):
@@ -149,6 +193,109 @@ def _analyze(
     with watch.stage("nuclei"):
         segmentation, no_nuclei = choose_nuclei(slide, segmentation, stain, tissue, progress)
 
+    name = printable(slide.name if slide is not None else outlines_name(str(fibers)))
+    section = OutlinedSection(
+        name, config, segmentation, slide, tissue, stain, no_nuclei, given, warnings
+    )
+
+    def provenance() -> dict[str, Any]:
+        return describe(
+            config,
+            segmentation,
+            slide,
+            outlines=fibers,
+            types=types,
+            model=model,
+            evidence_sha256=evidence.sha256,
+            seconds=watch.seconds,
+        )
+
+    return _measured(
+        section, evidence, Corrections(), provenance, watch, progress, opened_here=opened_here
+    )
+
+
+def _reanalyze(
+    saved: SavedAnalysis,
+    labels: LabelArray,
+    corrections: Corrections,
+    slide: Slide | None,
+    progress: Progress | None,
+    watch: Stopwatch,
+    *,
+    opened_here: bool,
+) -> Analysis:
+    from biopsy_ai.corrected_outlines import corrected_segmentation, types_before
+    from biopsy_ai.corrections import review_record
+    from biopsy_ai.score import load_evidence
+    from biopsy_ai.section_summary import OutlinedSection
+
+    config, made_by = saved.config, saved.summary["provenance"]
+    evidence = load_evidence(config.evidence)
+    # what there is to warn of was said by the first analysis
+    told: list[str] = []
+    with watch.stage("tissue"):
+        tissue = find_tissue(slide, config.stain, needed=False, warnings=told, progress=progress)
+        stain = None if slide is None else find_stain(slide, tissue, config, told)
+    with watch.stage("segment"):
+        segmentation = corrected_segmentation(saved, labels, corrections, tissue)
+    section = OutlinedSection(
+        saved.name,
+        config,
+        segmentation,
+        slide,
+        tissue,
+        stain,
+        no_nuclei="" if saved.nuclei is not None else str(saved.summary["nuclei"]["why_not"]),
+        given=types_before(saved, segmentation) if made_by["types_sha256"] else None,
+        warnings=list(saved.summary["warnings"]),
+    )
+    if corrections.reviewed:
+        record = review_record(corrections, saved.segmentation.ids, segmentation.ids)
+        corrections = replace(corrections, record=record)
+    return _measured(
+        section,
+        evidence,
+        corrections,
+        lambda: describe_again(made_by, evidence.sha256, watch.seconds),
+        watch,
+        progress,
+        opened_here=opened_here,
+    )
+
+
+def _measured(
+    section: OutlinedSection,
+    evidence: Evidence,
+    corrections: Corrections,
+    provenance: Callable[[], dict[str, Any]],
+    watch: Stopwatch,
+    progress: Progress | None,
+    *,
+    opened_here: bool,
+) -> Analysis:
+    """Everything after the outlines, which were just drawn, or corrected by a person."""
+    from biopsy_ai import section_patterns, surroundings
+    from biopsy_ai.corrections import (
+        correct_conditions,
+        correct_exclusions,
+        correct_types,
+        with_corrected,
+    )
+    from biopsy_ai.measure import measure_fibers
+    from biopsy_ai.measure.condition import flag_conditions
+    from biopsy_ai.measure.cores import call_cores
+    from biopsy_ai.measure.nuclei import count_nuclei
+    from biopsy_ai.measure.reference import Limits
+    from biopsy_ai.score import score_section, section_of
+    from biopsy_ai.section_grid import lay_on_grid
+    from biopsy_ai.section_summary import MeasuredSection, statistics_of, summary_of
+    from biopsy_ai.side_by_side import Step, run_side_by_side
+
+    config, segmentation, slide = section.config, section.segmentation, section.slide
+    tissue, stain = section.tissue, section.stain
+    limits = Limits(config.measurement.limits)
+
     with watch.stage("measure"):
         table = measure_fibers(
             segmentation.labels,
@@ -161,6 +308,8 @@ def _analyze(
             config=config.measurement,
             progress=progress,
         )
+        # before the fibers are compared with one another
+        table = correct_exclusions(table, corrections)
 
     labels = segmentation.ids
     with watch.stage("surroundings"):
@@ -173,7 +322,7 @@ def _analyze(
                 grid, table, stain.name if stain else None, dyes, limits, told
             ),
             "nuclei": lambda told: (
-                None if no_nuclei else surroundings.nuclei_of(grid, dyes, limits, told)
+                None if section.no_nuclei else surroundings.nuclei_of(grid, dyes, limits, told)
             ),
             "interior": lambda told: (
                 surroundings.interior_of(grid, labels, dyes, seen, limits, told) if slide else None
@@ -186,11 +335,16 @@ def _analyze(
         counts = count_nuclei(nuclei, labels)
         home = None if fascicles is None else fascicles.fibers["fascicle"].to_numpy()
         flags = flag_conditions(table, interior, counts, home, limits, seen)
+        flags = correct_conditions(flags, corrections)
         table = surroundings.complete_table(table, counts, fascicles, flags, tiles)
         table = section_patterns.with_columns(table, call_cores(interior, labels, limits))
+        table = correct_exclusions(table, corrections)
 
     with watch.stage("patterns"):
-        typing = section_patterns.types_of(interior, channels, table, seen, config, given, limits)
+        typing = section_patterns.types_of(
+            interior, channels, table, seen, config, section.given, limits
+        )
+        typing = correct_types(typing, corrections)
         table = section_patterns.with_columns(table, typing.fibers)
         patterns = section_patterns.patterns_of(
             segmentation, table, typing, config, limits, progress
@@ -198,74 +352,20 @@ def _analyze(
         table = section_patterns.with_columns(
             table, patterns.grouping.fibers, patterns.atrophy.fibers
         )
+        table = with_corrected(table, corrections)
 
+    measured = MeasuredSection(
+        table, grid, dyes, tiles, fascicles, composition, nuclei, typing, patterns
+    )
     with watch.stage("summary"):
-        known = segmentation.provenance.get("field_known", True)
-        field_area_um2 = _area_um2(segmentation.labels.shape, segmentation.mpp) if known else None
-        tissue_area_um2: float | None = composition.get("area_um2")
-        if tissue_area_um2 is None and tissue is not None:
-            tissue_area_um2 = tissue.area_um2
-        results = {
-            "fibers": summarize_fibers(
-                table,
-                field_area_um2=field_area_um2,
-                tissue_area_um2=tissue_area_um2,
-                sex=config.sex,
-                age=config.age,
-                muscle=config.muscle,
-                config=config.measurement,
-            ),
-            "nuclei": surroundings.nuclei_statistics(
-                grid, nuclei, table, composition, no_nuclei, limits
-            ),
-            "tissue": composition,
-            "fascicles": surroundings.fascicle_statistics(fascicles, composition),
-            "condition": summarize_conditions(table),
-            "cores": surroundings.core_statistics(
-                table, stain.name if stain else None, dyes, limits
-            ),
-            "types": section_patterns.type_statistics(typing, table, fascicles, config, limits),
-            "patterns": patterns.summary,
-            "quality": surroundings.quality_statistics(tiles, stain, table),
-            "adequacy": summarize_adequacy(
-                table.drop(columns="fascicle") if fascicles is None else table,
-                None if fascicles is None else fascicles.table,
-                limits=limits,
-            ),
-        }
-
-    mpp = segmentation.mpp if slide is None else slide.mpp
-    if max(mpp) > MPP_COARSE:
-        warnings.append(
-            f"The image is coarser than {MPP_COARSE} µm per pixel ({max(mpp):.3g}): sizes are "
-            "reported, shapes are not."
-        )
-    name = printable(slide.name if slide is not None else outlines_name(str(fibers)))
-    summary = {
-        "name": name,
-        "research_use_only": RESEARCH_USE_ONLY,
-        **results,
-        "image": describe_image(slide, config, stain) if slide is not None and stain else None,
-        "outlines_mpp": [float(value) for value in segmentation.mpp],
-        # None where the fibers were segmented: those outlines are drawn with pixels of our own.
-        "outlines_mpp_source": segmentation.provenance.get("mpp_source"),
-        "tissue_area_um2": tissue_area_um2,
-        "warnings": warnings,
-        "provenance": describe(
-            config,
-            segmentation,
-            slide,
-            outlines=fibers,
-            types=types,
-            model=model,
-            evidence_sha256=evidence.sha256,
-            seconds=watch.seconds,
-        ),
-    }
-    section = section_of(table, patterns.contacts.labels[patterns.contacts.pairs], summary, limits)
-    summary |= score_section(section, evidence).summary()
+        statistics = statistics_of(section, measured, limits)
+    summary = summary_of(section, measured, statistics, provenance())
+    if corrections.reviewed:
+        summary["review"] = dict(corrections.record)
+    scored = section_of(table, patterns.contacts.labels[patterns.contacts.pairs], summary, limits)
+    summary |= score_section(scored, evidence).summary()
     return Analysis(
-        name,
+        section.name,
         table,
         segmentation,
         summary,
@@ -277,7 +377,3 @@ def _analyze(
         patterns,
         _opened_here=opened_here,
     )
-
-
-def _area_um2(shape: tuple[int, ...], mpp: tuple[float, float]) -> float:
-    return float(shape[0]) * float(shape[1]) * mpp[0] * mpp[1]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -118,6 +118,36 @@ def describe(
         "outlines_file": None if outlines is None else str(Path(outlines).resolve()),
         "types_file": None if types is None else str(Path(types).resolve()),
         "segmentation": dict(segmentation.provenance),
+        **_run_now(seconds),
+    }
+
+
+def describe_again(
+    made_by: Mapping[str, Any], evidence_sha256: str, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Build the provenance of outlines that were corrected and measured again, ready for JSON.
+
+    Parameters
+    ----------
+    made_by
+        Provenance of the analysis that drew them; what it says of slide, model, files and settings
+        stays.
+    evidence_sha256
+        Hash of the evidence file.
+    seconds
+        Time spent per stage.
+    """
+    return {
+        **made_by,
+        "biopsy_ai_version": __version__,
+        "evidence_sha256": evidence_sha256,
+        **_run_now(seconds),
+    }
+
+
+def _run_now(seconds: dict[str, float]) -> dict[str, Any]:
+    """Where and when something is computed."""
+    return {
         "python_version": platform.python_version(),
         "numpy_version": _installed("numpy"),
         "torch_version": _installed("torch"),
