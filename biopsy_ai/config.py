@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from biopsy_ai.errors import ConfigError
+from biopsy_ai.region import Region, check_region
 
 STAINS = (
     "auto",
@@ -35,6 +44,9 @@ MPP_COARSE = 1.5
 OUTLINE_MPP = 0.5
 """Pixel size of every label image that biopsy-ai draws, µm. At 0.5 µm a 10 µm fiber spans 20 px,
 the least that its shape can be judged from."""
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -130,6 +142,9 @@ class AnalysisConfig(_Section):
         ``left`` or ``right``; recorded with the result.
     age
         Of the patient, years; children have smaller fibers.
+    region
+        Corners (y, x) of the part of the section to analyze, µm from the top left corner of the
+        image; None for the whole section.
     evidence
         Path of an evidence file, by which findings become scores; None takes the one that comes
         with biopsy-ai.
@@ -145,6 +160,7 @@ class AnalysisConfig(_Section):
     muscle: str | None = None
     side: Literal["left", "right"] | None = None
     age: Annotated[float, Field(ge=0, le=130, allow_inf_nan=False)] | None = None
+    region: tuple[tuple[_Finite, _Finite], ...] | None = None
     evidence: str | None = None
     segmentation: SegmentationConfig = SegmentationConfig()
     measurement: MeasurementConfig = MeasurementConfig()
@@ -158,6 +174,13 @@ class AnalysisConfig(_Section):
             raise ValueError(f"unknown stain {value!r}; choose one of {', '.join(STAINS)}")
         return value
 
+    @field_validator("region")
+    @classmethod
+    def _possible_region(cls, value: Region | None) -> Region | None:
+        if value is not None:
+            check_region(value)
+        return value
+
     @field_validator("channels")
     @classmethod
     def _channel_numbers(cls, value: dict[str, int]) -> dict[str, int]:
@@ -165,6 +188,14 @@ class AnalysisConfig(_Section):
             if number < 0:
                 raise ValueError(f"channel {name}={number}: channels are counted from 0")
         return value
+
+    @model_serializer(mode="wrap")
+    def _without_empty_region(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # the settings of a whole section read as they did before there were regions
+        known: dict[str, Any] = content(self)
+        if known.get("region") is None:
+            known.pop("region", None)
+        return known
 
 
 def read_channels(text: str) -> dict[str, int]:

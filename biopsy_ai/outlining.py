@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biopsy_ai.config import AnalysisConfig
-from biopsy_ai.errors import ChannelError, NoTissueError
+from biopsy_ai.errors import ChannelError, ConfigError, NoTissueError
 from biopsy_ai.opening import both_sides, illumination_warnings
 from biopsy_ai.progress import Progress
+from biopsy_ai.region import Region, area_um2, nuclei_within, within
 
 if TYPE_CHECKING:
     from biopsy_ai.segmentation import Model, Segmentation
@@ -44,6 +45,7 @@ def find_tissue(
     needed: bool,
     warnings: list[str],
     progress: Progress | None,
+    region: Region | None = None,
 ) -> TissueMask | None:
     """Find the tissue of a slide; None without a slide, or where none is there nor needed."""
     if slide is None:
@@ -51,9 +53,11 @@ def find_tissue(
     from biopsy_ai.slides import tissue_mask
 
     _tell(progress, "tissue", 0)
+    if region is not None:
+        warnings.append(_region_note(slide, region))
     tissue = None
     try:
-        tissue = tissue_mask(slide, stain)
+        tissue = tissue_mask(slide, stain, region)
     except NoTissueError as error:
         if needed:
             raise
@@ -125,6 +129,8 @@ def outline_section(
     assert segmentation is not None
     told = segmentation.provenance.get("warnings")
     warnings += [str(text) for text in told] if isinstance(told, list | tuple) else []
+    if config.region is not None:
+        segmentation = within(segmentation, config.region)
     if len(segmentation.ids) == 0:
         raise NoTissueError(f"{slide.path if slide else fibers}: no fibers found. {WHAT_TO_CHECK}")
     if segmentation.tissue is not None:
@@ -166,6 +172,7 @@ def choose_nuclei(
     stain: SectionStain | None,
     tissue: TissueMask | None,
     progress: Progress | None,
+    region: Region | None = None,
 ) -> tuple[Segmentation, str]:
     """Keep the nuclei of the network, find those of a channel, or say why there are none."""
     from biopsy_ai.measure.nuclei import why_no_nuclei
@@ -178,9 +185,29 @@ def choose_nuclei(
     nuclei = None if why_not else segmentation.nuclei
     if not why_not and stain.name == "if":
         nuclei = find_channel_nuclei(slide, slide.channels["nuclei"], tissue, progress=progress)
+        if region is not None:
+            nuclei = nuclei_within(nuclei, region)
     if nuclei is None and not why_not:
         why_not = NOT_DRAWN
     return replace(segmentation, nuclei=nuclei), why_not
+
+
+def _region_note(slide: Slide, region: Region) -> str:
+    """Say that the result is that of a part.
+
+    Raises
+    ------
+    ConfigError
+        If the region does not meet the image.
+    """
+    area = area_um2(region, slide.shape, slide.mpp)
+    if not area > 0:
+        height, width = (side * size for side, size in zip(slide.shape, slide.mpp, strict=True))
+        raise ConfigError(
+            f"{slide.path}: the region lies outside of the image, which is {width:.0f} x "
+            f"{height:.0f} µm large. Was it drawn on another image, or on a smaller copy?"
+        )
+    return f"Only a region of {area / 1e6:.3g} mm² was analyzed, not the whole section."
 
 
 def _tell(progress: Progress | None, stage: str, done: int) -> None:

@@ -178,7 +178,12 @@ def _analyze(
 
     with watch.stage("tissue"):
         tissue = find_tissue(
-            slide, config.stain, needed=fibers is None, warnings=warnings, progress=progress
+            slide,
+            config.stain,
+            needed=fibers is None,
+            warnings=warnings,
+            progress=progress,
+            region=config.region,
         )
         stain = None if slide is None else find_stain(slide, tissue, config, warnings)
 
@@ -191,7 +196,9 @@ def _analyze(
             slide, config, fibers, model, tissue, stain, warnings, progress
         )
     with watch.stage("nuclei"):
-        segmentation, no_nuclei = choose_nuclei(slide, segmentation, stain, tissue, progress)
+        segmentation, no_nuclei = choose_nuclei(
+            slide, segmentation, stain, tissue, progress, config.region
+        )
 
     name = printable(slide.name if slide is not None else outlines_name(str(fibers)))
     section = OutlinedSection(
@@ -235,7 +242,14 @@ def _reanalyze(
     # what there is to warn of was said by the first analysis
     told: list[str] = []
     with watch.stage("tissue"):
-        tissue = find_tissue(slide, config.stain, needed=False, warnings=told, progress=progress)
+        tissue = find_tissue(
+            slide,
+            config.stain,
+            needed=False,
+            warnings=told,
+            progress=progress,
+            region=config.region,
+        )
         stain = None if slide is None else find_stain(slide, tissue, config, told)
     with watch.stage("segment"):
         segmentation = corrected_segmentation(saved, labels, corrections, tissue)
@@ -305,6 +319,7 @@ def _measured(
             confidence=segmentation.confidence,
             touches_tissue_edge=None if tissue is None else segmentation.touches_tissue_edge,
             image_mpp=None if slide is None else slide.mpp,
+            region=config.region,
             config=config.measurement,
             progress=progress,
         )
@@ -315,7 +330,8 @@ def _measured(
     with watch.stage("surroundings"):
         seen = stain.name if stain else "auto"
         dyes = surroundings.dyes_of(slide, config, stain, tissue)
-        grid = lay_on_grid(segmentation, slide, bright_field=dyes is not None)
+        bright = dyes is not None
+        grid = lay_on_grid(segmentation, slide, bright_field=bright, region=config.region)
         steps: dict[str, Step] = {
             "quality": lambda told: surroundings.quality_of(slide, tissue, grid, told),
             "composition": lambda told: surroundings.tissue_of(

@@ -9,6 +9,7 @@ import numpy as np
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.labels import LabelArray, coarse_shape, find_boxes, view_on_grid
+from biopsy_ai.region import Region, RegionView
 from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.slides.pixels import SlidePixels
 
@@ -41,6 +42,8 @@ class SectionGrid:
         (H, W) class of every pixel; None where it is not known.
     image
         (H, W, 3) bright-field picture; None where there is none.
+    region
+        The part that is analyzed; None where that is the whole section.
     small_image, image_step
         One pixel of it in so many along each axis, and that number; enough for the color of
         fibers, and read in a third of the time.
@@ -53,8 +56,16 @@ class SectionGrid:
     nuclei: LabelArray | None
     tissue: LabelArray | None
     image: LabelArray | None
+    region: Region | None = None
     small_image: LabelArray | None = None
     image_step: int = 1
+
+    @property
+    def counted_tissue(self) -> LabelArray | None:
+        """Class of every pixel of the part that is analyzed; all else is background."""
+        if self.tissue is None or self.region is None:
+            return self.tissue
+        return RegionView(self.tissue, self.mpp, self.region)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,7 +74,11 @@ class SectionGrid:
 
 
 def lay_on_grid(
-    segmentation: Segmentation, slide: Slide | None = None, *, bright_field: bool = False
+    segmentation: Segmentation,
+    slide: Slide | None = None,
+    *,
+    bright_field: bool = False,
+    region: Region | None = None,
 ) -> SectionGrid:
     """Bring what was found in a section on the grid of the network, or leave it on its own.
 
@@ -75,6 +90,8 @@ def lay_on_grid(
         The slide; None leaves the outlines on their own grid.
     bright_field
         Whether its pixels show red, green and blue light that came through the section.
+    region
+        The part of the section that is analyzed.
     """
     if slide is None:
         shape, mpp = segmentation.labels.shape, segmentation.mpp
@@ -101,6 +118,7 @@ def lay_on_grid(
         if tissue is None
         else view_on_grid(tissue.classes, tissue.mpp, (height, width), mpp),
         image=None if bright is None else SlidePixels(bright, OUTLINE_MPP, (height, width)),
+        region=region,
         small_image=None
         if bright is None
         else SlidePixels(bright, OUTLINE_MPP, coarse_shape((height, width), STEP), STEP),

@@ -16,6 +16,7 @@ from biopsy_ai.measure.adequacy import summarize_adequacy
 from biopsy_ai.measure.condition_summary import summarize_conditions
 from biopsy_ai.measure.reference import Limits
 from biopsy_ai.opening import describe_image
+from biopsy_ai.region import Region, area_um2
 from biopsy_ai.section_grid import SectionGrid
 from biopsy_ai.segmentation.result import Segmentation
 
@@ -104,13 +105,11 @@ def statistics_of(
     """Every statistic of a section, by the part of the summary that it stands in."""
     config, segmentation, stain = section.config, section.segmentation, section.stain
     table, composition, fascicles = measured.table, measured.composition, measured.fascicles
-    known = segmentation.provenance.get("field_known", True)
-    field_area_um2 = _area_um2(segmentation.labels.shape, segmentation.mpp) if known else None
     tissue_area_um2 = tissue_area(section, composition)
     return {
         "fibers": summarize_fibers(
             table,
-            field_area_um2=field_area_um2,
+            field_area_um2=_field_area(segmentation, config.region),
             tissue_area_um2=tissue_area_um2,
             sex=config.sex,
             age=config.age,
@@ -180,5 +179,11 @@ def summary_of(
     }
 
 
-def _area_um2(shape: tuple[int, ...], mpp: tuple[float, float]) -> float:
+def _field_area(segmentation: Segmentation, region: Region | None) -> float | None:
+    """Area that was looked at, µm²; None where it is not known how far the image reached."""
+    if not segmentation.provenance.get("field_known", True):
+        return None
+    shape, mpp = segmentation.labels.shape, segmentation.mpp
+    if region is not None:
+        return area_um2(region, shape, mpp)
     return float(shape[0]) * float(shape[1]) * mpp[0] * mpp[1]

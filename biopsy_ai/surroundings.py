@@ -89,7 +89,8 @@ def tissue_of(
     limits, progress
         As everywhere.
     """
-    if grid.tissue is None:
+    counted = grid.counted_tissue
+    if grid.tissue is None or counted is None:
         return None, {"assessable": False, "why_not": NOT_DRAWN if stain else NO_IMAGE}
     labels = table["label"].to_numpy()
     fascicles = find_fascicles(grid.tissue, grid.fibers, grid.mpp, ids=labels, limits=limits)
@@ -97,10 +98,10 @@ def tissue_of(
     if not fascicles.whole_section:
         within = view_on_grid(fascicles.labels, fascicles.mpp, grid.shape, grid.mpp)
     composition = measure_tissue(
-        grid.tissue, grid.fibers, grid.mpp, table=table, fascicles=within, progress=progress
+        counted, grid.fibers, grid.mpp, table=table, fascicles=within, progress=progress
     )
     if stain in COLLAGEN_DYES:
-        composition["collagen"] = _collagen_of(grid, grid.tissue, stain, dyes, limits, progress)
+        composition["collagen"] = _collagen_of(grid, counted, stain, dyes, limits, progress)
     return fascicles, {"assessable": True, **composition}
 
 

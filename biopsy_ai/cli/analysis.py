@@ -132,6 +132,16 @@ def analyze(
             "them off the stain; fits one slide. Example: --types types.csv",
         ),
     ] = None,
+    region: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Analyze a part of the section: GeoJSON with one outline, as QuPath exports an "
+            "annotation, in pixels of the image at full resolution. Tissue outside of it does not "
+            "count, and fibers that its edge cuts are left out of the statistics; fits one slide. "
+            "Example: --region region.geojson",
+        ),
+    ] = None,
     evidence: Annotated[
         str | None,
         typer.Option(
@@ -200,13 +210,15 @@ def analyze(
             age=age,
             evidence=evidence,
         )
-        sheet = find_sheet(slides or [], {"--fibers": fibers, "--types": types})
+        sheet = find_sheet(slides or [], {"--fibers": fibers, "--types": types, "--region": region})
         paths = [] if sheet else _expand(slides or [])
         if not paths and fibers is None and sheet is None:
             raise typer.BadParameter(
                 "give a slide, a folder of slides, or outlines with --fibers",
                 param_hint="'SLIDE_OR_FOLDER'",
             )
+        if region is not None:
+            settings = _with_region(settings, region, paths)
         with progress_on(events, quiet=quiet, counter=SLIDES_STAGE) as bars:
 
             def report(outcome: Outcome) -> None:
@@ -257,6 +269,19 @@ def _settings(file: Path | None, **given: Any) -> AnalysisConfig:
 
     in_file = {} if file is None else load_config(file).model_dump(exclude_unset=True)
     return make_config(**{**in_file, **{k: v for k, v in given.items() if v is not None}})
+
+
+def _with_region(settings: AnalysisConfig, file: Path, slides: list[Path]) -> AnalysisConfig:
+    """Put a region, which is drawn in pixels, into the settings, which are in µm."""
+    from biopsy_ai.region import read_region
+    from biopsy_ai.slides import open_slide
+
+    if len(slides) != 1:
+        raise typer.BadParameter(
+            f"a region is drawn on one slide, and {len(slides)} are given", param_hint="'--region'"
+        )
+    with open_slide(slides[0], mpp=settings.mpp, channels=settings.channels) as slide:
+        return settings.model_copy(update={"region": read_region(file, slide.mpp)})
 
 
 def _expand(given: list[Path]) -> list[Path]:

@@ -128,15 +128,7 @@ def read_geojson(path: str | Path) -> ReadOutlines:
     OutlineReadError
         The file is missing, damaged or no GeoJSON.
     """
-    try:
-        content = json.loads(_text(Path(path)))
-    except OSError as error:
-        raise OutlineReadError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise OutlineReadError(
-            f"{path}: is not valid GeoJSON ({error}). Export it again from QuPath with "
-            "File > Export objects as GeoJSON."
-        ) from error
+    content = _load(path)
     found: list[tuple[Mapping[str, Any], tuple[NDArray[np.float64], ...]]] = []
     n_skipped = 0
     try:
@@ -149,15 +141,45 @@ def read_geojson(path: str | Path) -> ReadOutlines:
         regions = _regions(found)
         kept = [item for i, item in enumerate(found) if i not in regions]
         numbers = number_outlines([_proposed_label(feature) for feature, _ in kept])
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise OutlineReadError(
-            f"{path}: has a feature that cannot be understood ({error}). "
-            "Export it again from QuPath with File > Export objects as GeoJSON."
-        ) from error
+    except _MISUNDERSTOOD as error:
+        raise _misunderstood(path, error) from error
     outlines = tuple(
         Outline(number, rings) for number, (_, rings) in zip(numbers, kept, strict=True)
     )
     return ReadOutlines(outlines, n_skipped + len(regions))
+
+
+def read_annotation(path: str | Path) -> NDArray[np.float64]:
+    """Read the one annotation of a GeoJSON file, such as the outline of a region.
+
+    Detections and cells beside it are passed over; a file without annotations may hold one shape
+    of another kind. Gives (x, y) in pixels of the original image.
+
+    Raises
+    ------
+    OutlineReadError
+        The file cannot be read, or does not hold one shape without holes.
+    """
+    content = _load(path)
+    try:
+        shapes = [(_object_type(item), _rings(item.get("geometry"))) for item in _features(content)]
+    except _MISUNDERSTOOD as error:
+        raise _misunderstood(path, error) from error
+    drawn = [(kind, rings) for kind, rings in shapes if rings]
+    chosen = [rings for kind, rings in drawn if kind == "annotation"]
+    chosen = chosen or [rings for _, rings in drawn]
+    if not chosen:
+        raise OutlineReadError(
+            f"{path}: holds no shape with an area; at least three corners are needed."
+        )
+    if len(chosen) > 1:
+        raise OutlineReadError(
+            f"{path}: holds {len(chosen)} shapes, and one is needed. Select it in QuPath and "
+            "choose File > Export objects as GeoJSON > Selected objects."
+        )
+    if len(chosen[0]) > 1:
+        raise OutlineReadError(f"{path}: the shape has holes or several parts; draw one without.")
+    return chosen[0][0]
 
 
 @cache
@@ -233,6 +255,28 @@ def _plain(column: pd.Series) -> list[Any]:
         return values
     absent = "" if column.dtype.kind in "OUT" else math.nan
     return [absent if gone else value for value, gone in zip(values, missing, strict=True)]
+
+
+_MISUNDERSTOOD = (TypeError, ValueError, AttributeError, RecursionError)
+
+
+def _misunderstood(path: str | Path, error: Exception) -> OutlineReadError:
+    return OutlineReadError(
+        f"{path}: has a feature that cannot be understood ({error}). "
+        "Export it again from QuPath with File > Export objects as GeoJSON."
+    )
+
+
+def _load(path: str | Path) -> Any:
+    try:
+        return json.loads(_text(Path(path)))
+    except OSError as error:
+        raise OutlineReadError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise OutlineReadError(
+            f"{path}: is not valid GeoJSON ({error}). Export it again from QuPath with "
+            "File > Export objects as GeoJSON."
+        ) from error
 
 
 def _text(path: Path) -> str:

@@ -7,9 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.measure.exclusion import is_excluded
+from biopsy_ai.measure.fibers import CUT_BY_BORDER
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 from biopsy_ai.measure.signs import Floats, Sign, above, any_of, below, weakest
 from biopsy_ai.measure.small_fibers import summarize_obliquity
+from biopsy_ai.region import CUT_BY_REGION
 
 CONDITIONS = ("necrotic", "regenerating", "hypercontracted", "split", "vacuolated")
 """What may be wrong with the fiber itself."""
@@ -93,7 +95,7 @@ def flag_conditions(
       which hides the rest of it; dust over 3 %; or clear holes that are those of ice crystals and
       no vacuoles: where more than a fifth of the fibers have any, or more than a twentieth have
       many small ones
-    - edge: cut by the image border, or glass along 10 % of the outline
+    - edge: cut by the border of the image or region, or glass along 10 % of the outline
     """
     for other in (interior, counts):
         if other is not None and not np.array_equal(other["label"], fibers["label"]):
@@ -342,9 +344,10 @@ def _edge(fibers: pd.DataFrame, interior: pd.DataFrame | None, limits: Limits) -
         limit = limits["glass_share_above"]
         glass = above(share, limit, limits["flag_width_share"] * limit, "").probability
         probability = np.fmax(probability, glass)
+    by_region = cut & (fibers["excluded"] == CUT_BY_REGION).to_numpy(bool)
     words = np.select(
-        [cut, facing],
-        ["cut by the image border", "at the edge of the tissue"],
+        [by_region, cut, facing],
+        [CUT_BY_REGION, CUT_BY_BORDER, "at the edge of the tissue"],
         "glass along {:.0f} % of it",
     )
     return (Sign(probability, 100.0 * share, words.tolist()),)

@@ -20,9 +20,13 @@ from biopsy_ai.measure.shape import (
 )
 from biopsy_ai.measure.size import measure_size
 from biopsy_ai.progress import Progress
+from biopsy_ai.region import CUT_BY_REGION, Region, cut_fibers
 
 CUT_BY_BORDER = "cut by the image border"
 """Reason of exclusion of a fiber that reaches the edge of the image, or nearly."""
+
+CUT = (CUT_BY_BORDER, CUT_BY_REGION)
+"""Reasons of exclusion of fibers that are only partly in what is analyzed."""
 
 SIZE_COLUMNS = (
     "area_um2",
@@ -76,6 +80,7 @@ def measure_fibers(
     confidence: np.ndarray | None = None,
     touches_tissue_edge: np.ndarray | None = None,
     image_mpp: tuple[float, float] | float | None = None,
+    region: Region | None = None,
     config: MeasurementConfig | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -100,6 +105,8 @@ def measure_fibers(
     image_mpp : (y, x) tuple of float, or float, optional
         Pixel size of the image that the fibers were outlined on, if not that of the labels.
         Above 1.5 µm no shape is measured.
+    region : tuple of (y, x), optional
+        The part of the section that is analyzed: its edge cuts fibers as the image border does.
     config : MeasurementConfig, optional
     progress : callable, optional
         Called as ``progress("measure", done, total)``.
@@ -188,6 +195,11 @@ def measure_fibers(
     fibers["confidence"] = _column(confidence, total, np.nan, np.float32)
     left_out = touches_border & config.exclude_border_fibers
     fibers["excluded"] = np.where(left_out, CUT_BY_BORDER, "")
+    if region is not None:
+        cut = cut_fibers(region, labels, mpp, ids, boxes)
+        fibers["touches_border"] |= cut
+        left_out = cut & config.exclude_border_fibers & (fibers["excluded"] == "")
+        fibers.loc[left_out, "excluded"] = CUT_BY_REGION
     fibers["angularity"] = angularity_scores(fibers, limits)
     if progress and total:
         progress("measure", total, total)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.measure.angularity import size_center
 from biopsy_ai.measure.exclusion import BETWEEN_REASONS, is_excluded
-from biopsy_ai.measure.fibers import CUT_BY_BORDER
+from biopsy_ai.measure.fibers import CUT
 from biopsy_ai.measure.reference import Limits
 from biopsy_ai.patterns.stain_levels import StainLevels, find_levels
 from biopsy_ai.patterns.stain_polarity import stain_entry
@@ -85,4 +85,4 @@ class StainedSection:
 def _may_be_fitted(table: pd.DataFrame) -> NDArray[np.bool_]:
     """Fibers that nothing speaks against but the border of the image."""
     reasons = table["excluded"].fillna("").astype(str).str.split(BETWEEN_REASONS, regex=False)
-    return np.array([set(of_fiber) <= {"", CUT_BY_BORDER} for of_fiber in reasons], dtype=bool)
+    return np.array([set(of_fiber) <= {"", *CUT} for of_fiber in reasons], dtype=bool)

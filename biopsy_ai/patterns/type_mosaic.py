@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.measure.exclusion import is_excluded
-from biopsy_ai.measure.fibers import CUT_BY_BORDER
+from biopsy_ai.measure.fibers import CUT
 from biopsy_ai.measure.type_class import TYPE_I, TYPE_II, type_classes
 from biopsy_ai.patterns.contacts import Contacts
 
@@ -186,7 +186,7 @@ def _left_out(rows: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]
     cut = _flags(rows, "touches_border")
     if "excluded" not in rows:
         return cut, np.zeros(len(rows), dtype=bool)
-    by_border = (rows["excluded"] == CUT_BY_BORDER).to_numpy(bool)
+    by_border = rows["excluded"].isin(CUT).to_numpy(bool)
     return cut | by_border, is_excluded(rows) & ~by_border
 
 

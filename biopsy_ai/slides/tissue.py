@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.errors import NoTissueError
+from biopsy_ai.region import CONTEXT_UM, Region, region_mask
 from biopsy_ai.slides.color import white_level
 
 if TYPE_CHECKING:
@@ -69,11 +70,13 @@ class TissueMask:
     ----------
     mask
         (rows, columns) bool on the grid ``slide.grid_shape(mpp)``; reaches `MARGIN_UM` beyond the
-        tissue, so that no fiber at its edge is missed, and covers holes that may be fat.
+        tissue, so that no fiber at its edge is missed, and covers holes that may be fat. Of a
+        region it covers the surroundings too.
     mpp
         µm per pixel of the mask, both axes.
     area_um2
-        Area of the tissue itself, without that margin and those holes.
+        Area of the tissue itself, without that margin and those holes, in the region if there is
+        one.
     sought
         Where fibers and fat are sought, on the same grid, if not in the mask alone.
     """
@@ -84,7 +87,7 @@ class TissueMask:
     sought: NDArray[np.bool_] | None = None
 
 
-def tissue_mask(slide: Slide, stain: str = "auto") -> TissueMask:
+def tissue_mask(slide: Slide, stain: str = "auto", region: Region | None = None) -> TissueMask:
     """Find the tissue of a slide, generously.
 
     Bright field: tissue is whatever does not belong to a wide area as bright and colorless as the
@@ -99,11 +102,14 @@ def tissue_mask(slide: Slide, stain: str = "auto") -> TissueMask:
     stain
         What the user says it is: "if" has a dark background and any other stain a bright one;
         with "auto" the image tells.
+    region
+        The part of the slide that counts; what lies more than `CONTEXT_UM` outside is taken for
+        empty.
 
     Raises
     ------
     NoTissueError
-        The image is blank.
+        The image is blank, or the region is.
     """
     image, mpp = slide.thumbnail(THUMBNAIL_MPP)
     white = white_level(slide.dtype)
@@ -118,12 +124,20 @@ def tissue_mask(slide: Slide, stain: str = "auto") -> TissueMask:
             "image, and for fluorescence that its channels hold signal."
         )
     whole = not dark and mask.size * mpp**2 <= FIELD_UM2
-    return TissueMask(
-        _dilate(mask, MARGIN_UM / mpp),
-        mpp,
-        float(tissue.sum()) * mpp**2,
-        np.ones_like(mask) if whole else None,
-    )
+    sought = np.ones_like(mask) if whole else None
+    mask = _dilate(mask, MARGIN_UM / mpp)
+    if region is not None:
+        inside = region_mask(region, mask.shape, (mpp, mpp))
+        tissue = tissue & inside
+        if not tissue.any():
+            raise NoTissueError(
+                f"{slide.path}: the region holds no tissue. Draw it over muscle, or leave it out "
+                "to analyze the whole section."
+            )
+        seen = _dilate(inside, CONTEXT_UM / mpp)
+        mask = mask & seen
+        sought = None if sought is None else seen
+    return TissueMask(mask, mpp, float(tissue.sum()) * mpp**2, sought)
 
 
 def has_dark_background(slide: Slide) -> bool:
