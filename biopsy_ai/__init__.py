@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from biopsy_ai.measure import measure_fibers
     from biopsy_ai.pipeline import analyze
     from biopsy_ai.resources import list_models, sample_slides
+    from biopsy_ai.review import Review
     from biopsy_ai.saved import read_analysis
     from biopsy_ai.segmentation import load_model, read_outlines, segment_fibers
     from biopsy_ai.slides import open_slide
@@ -26,6 +27,7 @@ __all__ = [
     "Analysis",
     "AnalysisConfig",
     "BiopsyError",
+    "Review",
     "__version__",
     "analyze",
     "analyze_many",
@@ -45,6 +47,7 @@ _HOMES = {
     "Analysis": "analysis",
     "AnalysisConfig": "config",
     "BiopsyError": "errors",
+    "Review": "review",
     "analyze": "pipeline",
     "analyze_many": "cohort",
     "evaluate_fibers": "evaluation",

@@ -47,6 +47,10 @@ class CalibrationError(BiopsyError):
     """A cohort is too small to calibrate evidence on, or its labels do not fit its results."""
 
 
+class ReviewError(BiopsyError):
+    """A correction cannot be made as asked, or a review cannot be opened or saved."""
+
+
 class OutputError(BiopsyError):
     """Results cannot be written where they were asked for."""
 

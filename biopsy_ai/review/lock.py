@@ -1,0 +1,131 @@
+"""One review of a section at a time: a lock that the system frees when its holder dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import IO
+
+from biopsy_ai.errors import ReviewError
+
+LOCK_FILE = "review.lock"
+"""Stands among the results while they are reviewed."""
+
+_FAR_BYTE = 1 << 30
+"""Place of the byte that is locked on Windows, behind what other programs read."""
+
+
+class ReviewLock:
+    """The right to review a section, held until `release` or until the program ends.
+
+    Parameters
+    ----------
+    folder
+        With the results.
+    user
+        Who reviews; others are told.
+
+    Raises
+    ------
+    ReviewError
+        If someone else holds it.
+    OSError
+        If nothing can be written to the folder.
+    """
+
+    def __init__(self, folder: Path, user: str) -> None:
+        self.path = folder / LOCK_FILE
+        while True:
+            file = open(self.path, "a+b")
+            try:
+                if not _try_lock(file):
+                    raise ReviewError(
+                        f"{folder}: is being reviewed{_holder(self.path)}. Close it there first; "
+                        "two reviews at once would undo each other."
+                    )
+                # who held it last may have removed the file since it was opened here
+                if not _is_same(file, self.path):
+                    _unlock(file)
+                    file.close()
+                    continue
+                holder = {"user": user, "host": platform.node(), "pid": os.getpid()}
+                file.truncate(0)
+                file.write(json.dumps(holder).encode())
+                file.flush()
+            except BaseException:
+                file.close()
+                raise
+            self._file: IO[bytes] | None = file
+            return
+
+    def release(self) -> None:
+        """Let others review the section."""
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            # while it is held: nobody else can take what is removed here for free
+            if sys.platform != "win32":
+                self.path.unlink(missing_ok=True)
+            _unlock(file)
+        except OSError:
+            pass
+        finally:
+            file.close()
+        if sys.platform == "win32":
+            try:
+                self.path.unlink(missing_ok=True)
+            except OSError:
+                pass
+
+
+def _holder(path: Path) -> str:
+    """Who holds a lock, as far as it says."""
+    try:
+        held = json.loads(path.read_bytes().split(b"\n")[0])
+        user, host, pid = str(held["user"]), str(held["host"]), int(held["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return " in another window or by someone else"
+    if host == platform.node():
+        where = "in this program" if pid == os.getpid() else f"in another window (process {pid})"
+        return f" by {user} {where}"
+    return f" by {user} on {host}"
+
+
+def _is_same(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        file.seek(_FAR_BYTE)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        file.seek(_FAR_BYTE)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
