@@ -20,3 +20,28 @@ def test_window_draws(make_napari_viewer: Any) -> None:
     shown = viewer.screenshot(canvas_only=True, flash=False)[..., :3].reshape(-1, 3).astype(int)
     red = (shown[:, 0] > 200) & (shown[:, 1] < 60) & (shown[:, 2] < 60)
     assert 0.05 < red.mean() < 0.6
+
+
+@pytest.mark.gui
+def test_qt_keeps_references(qtbot: Any) -> None:
+    """A binding that loses a reference to None with every call ends the process in the end."""
+    import gc
+    import sys
+
+    from qtpy.QtCore import QSortFilterProxyModel, QStringListModel, Qt
+
+    if sys.version_info >= (3, 12):
+        pytest.skip("None is not counted any more from Python 3.12 on")
+
+    class Silent(QStringListModel):
+        def data(self, index: Any, role: int = 0) -> None:
+            return None
+
+    source = Silent(["a"])
+    proxy = QSortFilterProxyModel()
+    proxy.setSourceModel(source)
+    gc.collect()
+    before = sys.getrefcount(None)
+    for _ in range(500):
+        proxy.data(proxy.index(0, 0), Qt.ItemDataRole.FontRole)
+    assert sys.getrefcount(None) > before - 100
