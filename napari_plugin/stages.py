@@ -1,0 +1,22 @@
+"""The stages of an analysis in plain words."""
+
+from __future__ import annotations
+
+STAGES = {
+    "open": "Reading the file",
+    "tissue": "Looking for tissue",
+    "segment": "Outlining fibers",
+    "nuclei_channel": "Finding nuclei",
+    "measure": "Measuring fibers",
+    "surroundings": "Looking between and inside the fibers",
+    "contacts": "Finding neighbors",
+    "patterns": "Testing patterns",
+    "report": "Writing results",
+    "training_data": "Writing training data",
+}
+"""Words for each stage that the core tells of."""
+
+
+def stage_in_words(stage: str) -> str:
+    """A stage as users read it; its own name, where it has no words here."""
+    return STAGES.get(stage, stage.replace("_", " ").capitalize())
