@@ -48,6 +48,8 @@ SPAN = (1.0, 99.0)
 NAMED = 7
 """Groups that the legend names, at most."""
 
+SEVERAL_REASONS = "A fiber with several reasons has the color of the first."
+
 
 @dataclass(frozen=True)
 class Swatch:
@@ -193,7 +195,8 @@ def _by_condition(key: str, title: str, table: pd.DataFrame) -> Coloring:
 
 
 def _by_exclusion(key: str, title: str, table: pd.DataFrame) -> Coloring:
-    first = [text.split(BETWEEN_REASONS)[0].strip() for text in texts(table["excluded"])]
+    reasons = texts(table["excluded"])
+    first = [text.split(BETWEEN_REASONS)[0].strip() for text in reasons]
     often = [name for name, _ in Counter(name for name in first if name).most_common(5)]
     colors = dict(zip(often, (EXCLUDED_CLASS[1], VERMILLION, PURPLE, YELLOW, SKY), strict=False))
     names = np.array(["other" if n and n not in colors else n for n in first], object)
@@ -204,7 +207,7 @@ def _by_exclusion(key: str, title: str, table: pd.DataFrame) -> Coloring:
         {"": FIBER_CLASS[1], **colors, "other": BLACK},
         "",
         lambda name: {"": "in the statistics", "other": "other reasons"}.get(name, name),
-        note="" if not often else "A fiber with several reasons has the color of the first.",
+        note=SEVERAL_REASONS if any(BETWEEN_REASONS in text for text in reasons) else "",
     )
 
 

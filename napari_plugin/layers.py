@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_plugin.levels import MAX_LABEL, slide_levels
+from napari_plugin.levels import slide_levels
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -189,41 +189,39 @@ def colormap_by_label(
     Parameters
     ----------
     labels : (n,) array of int
+        Above 0, below `MAX_LABEL`.
     index : (n,) array of int
         Place of each label in the palette.
     palette : (k, 3) or (k, 4) array of uint8
 
     Notes
     -----
-    napari checks every color that it is given, which takes seconds for a section. Here the colors
-    of the palette are checked, and the labels added to the checked dictionary.
+    napari checks every color that it is given, which takes seconds for a section, and then sorts
+    labels by equal colors, one by one. Here the labels are added to the dictionary after the check,
+    and what napari would find is put where it keeps it.
     """
     from napari.utils.colormaps import DirectLabelColormap
 
     rgba = np.ones((len(palette), 4), np.float32)
     rgba[:, : palette.shape[1]] = palette / np.float32(255)
     colormap = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent"})
-    colors = list(rgba)
-    chosen = [colors[place] for place in index.tolist()]
-    colormap.color_dict.update(zip(np.asarray(labels).tolist(), chosen, strict=True))
-    highest = int(np.max(labels, initial=0))
-    if NUMPY_LABELS <= highest < MAX_LABEL:
-        _map_by_array(colormap, highest)
+    colors, labels = list(rgba), np.asarray(labels, np.int64)
+    listed, places = labels.tolist(), np.asarray(index, np.int64)
+    chosen = [colors[place] for place in places.tolist()]
+    colormap.color_dict.update(zip(listed, chosen, strict=True))
+    # 0 stands for what is not named, 1 for the background, then comes the palette
+    clear = np.zeros(4, np.float32)
+    places = places + 2
+    by_label = {None: 0, 0: 1, **dict(zip(listed, places.tolist(), strict=True))}
+    mapper = np.zeros(int(labels.max(initial=0)) + 2, np.min_scalar_type(len(palette) + 4))
+    mapper[0] = 1
+    mapper[labels] = places
+    colormap.__dict__.update(
+        _num_unique_colors=len(palette) + 2,
+        _label_mapping_and_color_dict=(by_label, dict(enumerate([clear, clear, *colors]))),
+        _array_map=mapper,
+    )
     return colormap
-
-
-NUMPY_LABELS = 1 << 16
-"""From so high a label on, napari without numba maps no colors by itself."""
-
-
-def _map_by_array(colormap: DirectLabelColormap, highest: int) -> None:
-    """Do for high labels what napari does for lower ones."""
-    places = colormap._values_mapping_to_minimum_values_set()[0]
-    n_colors = colormap._num_unique_colors + 2
-    mapper = np.zeros(highest + 2, np.uint8 if n_colors <= 255 else np.uint16)
-    known = [label for label in places if label is not None]
-    mapper[known] = [places[label] for label in known]
-    colormap.__dict__["_array_map"] = mapper
 
 
 def colormap_in_turn(colors: Sequence[tuple[int, int, int]]) -> CyclicLabelColormap:

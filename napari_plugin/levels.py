@@ -31,6 +31,9 @@ read from the finer one."""
 MAX_LABEL = 1 << 24
 """Tables by label are not made for higher numbers, since every number below takes a byte."""
 
+MARGIN_PX = 16
+"""So many pixels around a window are read with it, for the rims of tables."""
+
 BAND_PX = 2048
 """Rows of a large label image that are sampled at a time."""
 
@@ -163,6 +166,33 @@ class LabelLevel(Level):
         return np.asarray(self._source[rows, columns])[half::step, half::step]
 
 
+class LastWindow(Level):
+    """Labels of which the window read last is kept, since several layers ask for the same."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(source.shape, source.dtype)
+        self._source = source
+        self._kept: tuple[int, int, NDArray[Any]] | None = None
+
+    def read(self, y: int, x: int, height: int, width: int) -> NDArray[Any]:
+        kept = self._kept  # another thread may read meanwhile
+        if kept is not None:
+            top, left, pixels = kept
+            bottom, right = top + pixels.shape[0], left + pixels.shape[1]
+            if top <= y and left <= x and y + height <= bottom and x + width <= right:
+                return pixels[y - top : y - top + height, x - left : x - left + width]
+        top, left = max(y - MARGIN_PX, 0), max(x - MARGIN_PX, 0)
+        bottom = min(y + height + MARGIN_PX, self.shape[0])
+        right = min(x + width + MARGIN_PX, self.shape[1])
+        pixels = np.asarray(self._source[top:bottom, left:right])
+        self._kept = (top, left, pixels)
+        return pixels[y - top : y - top + height, x - left : x - left + width]
+
+    def forget(self) -> None:
+        """Read anew, as the labels have changed."""
+        self._kept = None
+
+
 class LabelPyramid:
     """A label image and coarser copies of it.
 
@@ -170,6 +200,8 @@ class LabelPyramid:
     ----------
     levels
         Finest first; the first is the label image that was given.
+    table_levels
+        The same pixels, for tables to be seen through.
     """
 
     def __init__(self, labels: LabelArray) -> None:
@@ -182,14 +214,19 @@ class LabelPyramid:
                 step = 2 * round(source.shape[0] / self.levels[-1].shape[0])
                 self.levels.append(source[step // 2 :: step, step // 2 :: step])
                 continue
-            self.levels.append(LabelLevel(source, SHRINK // 2))
+            self.levels.append(LastWindow(LabelLevel(source, SHRINK // 2)))
             sampled = _sample(source, SHRINK)
             self._sampled.append((SHRINK, sampled))
             self.levels.append(sampled)
             source = sampled
+        in_memory = isinstance(labels, np.ndarray)
+        self.table_levels = [labels if in_memory else LastWindow(labels), *self.levels[1:]]
 
     def update(self, box: tuple[int, int, int, int] | None = None) -> None:
         """Bring the coarser levels up to date with what was drawn in a box (y0, x0, y1, x1)."""
+        for level in self.table_levels:
+            if isinstance(level, LastWindow):
+                level.forget()
         source = self.levels[0]
         y0, x0, y1, x1 = box if box is not None else (0, 0, *source.shape)
         for step, sampled in self._sampled:
@@ -292,7 +329,7 @@ class TablePyramid:
     def __init__(self, pyramid: LabelPyramid, dtype: Any = np.uint8, rim_px: int = 0) -> None:
         self._pyramid = pyramid
         self.table = LabelTable(dtype)
-        self._lazy = [TableLevel(level, self.table, rim_px) for level in pyramid.levels]
+        self._lazy = [TableLevel(level, self.table, rim_px) for level in pyramid.table_levels]
         # The viewer keeps what it once read of the coarsest level: that is changed in place.
         self._coarsest = np.zeros(self._lazy[-1].shape, dtype)
         self.levels: list[Any] = [*self._lazy[:-1], self._coarsest]

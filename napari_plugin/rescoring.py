@@ -10,6 +10,7 @@ from weakref import ref
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from biopsy_ai.errors import BiopsyError, Cancelled
+from biopsy_ai.review.edited_labels import frozen_copy
 
 if TYPE_CHECKING:
     from biopsy_ai.review import Review
@@ -89,7 +90,9 @@ class _Run(QObject):
         super().__init__()
         self._stop = threading.Event()
         # the review goes on meanwhile
-        self._state = (review.saved, review.table.copy(), review.labels, review.boxes.copy())
+        drawn: Any = review.labels
+        labels = frozen_copy(drawn)
+        self._state = (review.saved, review.table.copy(), labels, review.boxes.copy())
         self._corrections = review.corrections()
 
     def start(self) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
-LayerData = tuple[Any, dict[str, Any], str]
+from napari_plugin.layers import LayerData, image_layers, in_um
+from napari_plugin.reader import show_scale_bar
 
 
 def load_sample(name: str) -> list[LayerData]:
@@ -33,21 +33,12 @@ def load_sample(name: str) -> list[LayerData]:
     from biopsy_ai.slides import open_slide
 
     path = bundled("sample_slides", f"{name}.tif")
-    with open_slide(path) as slide:
-        image = slide.read_region(0, 0, 0, *slide.shape)
-        mpp = slide.mpp
+    slide = open_slide(path)
     labels, labels_mpp = read_label_image(sample_fibers(path))
     show_info(RESEARCH_USE_ONLY)
-    return [
-        (image, {"name": name, "rgb": True, **_in_um(mpp)}, "image"),
-        (labels, {"name": f"{name} fibers", **_in_um(labels_mpp or mpp)}, "labels"),
-    ]
-
-
-def _in_um(mpp: tuple[float, float]) -> dict[str, Any]:
-    # The first pixel's center, where napari puts it, lies half a pixel into the image.
-    corner = tuple(size / 2 for size in mpp)
-    return {"scale": mpp, "translate": corner, "units": ("um", "um"), "axis_labels": ("y", "x")}
+    show_scale_bar()
+    shown = {"name": f"{name} fibers", **in_um(labels_mpp or slide.mpp)}
+    return [*image_layers(slide), (labels, shown, "labels")]
 
 
 normal_he = partial(load_sample, "normal_he")

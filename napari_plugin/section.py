@@ -67,6 +67,8 @@ class OpenSection:
         self._drawn.add_to(viewer)
         self.layers: dict[str, Layer] = self._drawn.layers
         self._color()
+        # without types, the stain itself says more than a tint
+        self._drawn.outlined = self.coloring.key != "type"
         self._rescoring = Rescoring(self)
 
     @property
@@ -176,6 +178,16 @@ class OpenSection:
         """Color the fibers by one of `napari_plugin.coloring.COLORINGS`."""
         self.coloring = color_by(key, self.review.table)
         self._color()
+        self.coloring_changed.emit()
+
+    @property
+    def outlined(self) -> bool:
+        """Whether only the outlines of the fibers have their color."""
+        return self._drawn.outlined
+
+    @outlined.setter
+    def outlined(self, only: bool) -> None:
+        self._drawn.outlined = only
         self.coloring_changed.emit()
 
     def _recolor(self) -> None:

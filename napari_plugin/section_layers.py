@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from biopsy_ai.review import Review
     from biopsy_ai.slides import Slide
 
-FIBERS_OPACITY = 0.45
-"""Of the tint of fibers, through which the tissue is seen. [default]"""
+FILLED_OPACITY, OUTLINED_OPACITY = 0.45, 0.9
+"""Of the tint of fibers, through which the tissue is seen, and of their outlines. [default]"""
+
+OUTLINE_PX = 2
+"""Width of the outlines of fibers, pixels of the level that is shown. [default]"""
 
 RIM_PX = 2
 """Width of the contour around selected fibers, pixels of the level that is shown. [default]"""
@@ -91,7 +94,7 @@ class SectionLayers:
             )
         facts = {"folder": str(self._review.folder), "path": str(saved.slide_path or "")}
         self.layers["fibers"] = labels_layer(
-            self._pyramid.levels, mpp, f"{name} fibers", opacity=FIBERS_OPACITY, facts=facts
+            self._pyramid.levels, mpp, f"{name} fibers", opacity=FILLED_OPACITY, facts=facts
         )
         self.show_patterns()
         for key, table in self._tables.items():
@@ -131,6 +134,19 @@ class SectionLayers:
                 viewer.add_layer(layer)
             self._others = shown[1:]
         self.layers["image"] = shown[0]
+
+    @property
+    def outlined(self) -> bool:
+        """Whether only the outlines of the fibers are shown."""
+        layer = self.layers.get("fibers")
+        return layer is not None and layer.contour > 0
+
+    @outlined.setter
+    def outlined(self, only: bool) -> None:
+        layer = self.layers.get("fibers")
+        if layer is not None and self.outlined != only:
+            layer.contour = OUTLINE_PX if only else 0
+            layer.opacity = OUTLINED_OPACITY if only else FILLED_OPACITY
 
     def show_selection(self, labels: NDArray[np.int64]) -> None:
         """Draw a contour around some fibers."""
@@ -187,7 +203,7 @@ def fiber_features(table: pd.DataFrame) -> pd.DataFrame:
         else:
             told = texts(table[column])
             if (told != "").any():
-                features[column_title(column)] = [*np.where(told == "", None, told), None]
+                features[column_title(column)] = [*(each or None for each in told), None]
     return pd.DataFrame(features)
 
 
