@@ -1,0 +1,270 @@
+"""The fields of an analysis, and what is said of it while it runs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QCompleter,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from biopsy_ai.patterns.muscles import muscle_names
+from napari_plugin.analysis_choices import STAIN_WORDS
+from napari_plugin.channel_rows import ChannelRows, narrow_combo
+from napari_plugin.passage import Passage, Problem
+
+WHOLE = "Whole section"
+NOT_STATED = "not stated"
+OLDEST = 130
+
+
+class AnalysisForm(QWidget):
+    """Fields, buttons, progress and messages; what they do is that of `AnalyzeWidget`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.section = narrow_combo("The slide to analyze, of those that are open")
+        self.stain = narrow_combo(
+            "How the section is stained. It decides how fibers are outlined, and what can be told "
+            "of nuclei, collagen and fiber types."
+        )
+        for stain, words in STAIN_WORDS.items():
+            self.stain.addItem(words, stain)
+        self.pixel_size = QLineEdit()
+        self.pixel_size.setPlaceholderText("µm per pixel")
+        self.pixel_size.setToolTip(
+            "Width of a pixel in µm, as the file states it. Two numbers where its height differs: "
+            "height, width."
+        )
+        self.channels = ChannelRows()
+        self.region = narrow_combo("Analyze all of the section, or a part that you draw")
+        self.draw = QPushButton("&Draw")
+        self.draw.setToolTip(
+            "Draw a region: click its corners, and double-click the last one. Tissue outside does "
+            "not count."
+        )
+        self.muscle = narrow_combo("Decides which share of type I fibers is usual")
+        self.muscle.setEditable(True)
+        self.muscle.addItems(["", *muscle_names()])
+        self.muscle.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        completer = QCompleter(muscle_names(), self.muscle)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        self.muscle.setCompleter(completer)
+        edit = self.muscle.lineEdit()
+        if edit is not None:
+            edit.setPlaceholderText(NOT_STATED)
+        self.side = narrow_combo("Recorded with the result")
+        self.sex = narrow_combo("Decides the usual size of fibers")
+        for combo, names in ((self.side, ("left", "right")), (self.sex, ("female", "male"))):
+            combo.addItem(NOT_STATED, "")
+            for name in names:
+                combo.addItem(name, name)
+        self.age = QSpinBox()
+        self.age.setRange(-1, OLDEST)
+        self.age.setSpecialValueText(NOT_STATED)
+        self.age.setValue(-1)
+        self.age.setSuffix(" years")
+        self.age.setToolTip("Children have smaller fibers")
+        self.model = narrow_combo(
+            "Outlines the fibers: a bundled model, or the one from the settings"
+        )
+        self.folder = QLineEdit()
+        self.folder.setToolTip(
+            "The results of each slide go to a folder of its name in here. Empty takes the folder "
+            'of the settings, or "results" beside the slide.'
+        )
+        self.choose_folder = QPushButton("…")
+        self.choose_folder.setToolTip("Choose the folder for results")
+        self.choose_folder.setAccessibleName("Choose the folder for results")
+        self.place = Passage("Where the results go")
+        self.reason = _words()
+        self.run_button = QPushButton("&Run analysis")
+        self.run_button.setToolTip("Outline and measure the fibers, and score the section")
+        self.cancel_button = QPushButton("&Cancel")
+        self.cancel_button.setToolTip("Stop the analysis; earlier results stay")
+        self.bar = QProgressBar()
+        self.bar.setAccessibleName("Progress")
+        self.stage = _words()
+        self.problem = Problem("What went wrong")
+        self.done = Passage("What was found")
+        self.show_regions([])
+        self._lay_out()
+        self.show_idle()
+
+    def _lay_out(self) -> None:
+        section, patient, results = (QGroupBox(name) for name in ("Section", "Patient", "Results"))
+        fields = _form(section)
+        fields.addRow("Sectio&n", self.section)
+        fields.addRow("S&tain", self.stain)
+        fields.addRow("Pi&xel size (µm)", self.pixel_size)
+        fields.addRow(self.channels)
+        fields.addRow("Re&gion", _beside(self.region, self.draw))
+        _form_of(fields, self.region).setBuddy(self.region)
+        fields = _form(patient)
+        fields.addRow("&Muscle", self.muscle)
+        fields.addRow("S&ide", self.side)
+        fields.addRow("&Age", self.age)
+        fields.addRow("&Sex", self.sex)
+        fields = _form(results)
+        fields.addRow("Mod&el", self.model)
+        fields.addRow("F&older", _beside(self.folder, self.choose_folder))
+        _form_of(fields, self.folder).setBuddy(self.folder)
+        fields.addRow(self.place)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        for group in (section, patient, results):
+            layout.addWidget(group)
+        layout.addWidget(self.reason)
+        layout.addLayout(_row(self.run_button, self.cancel_button))
+        layout.addWidget(self.stage)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.problem)
+        layout.addWidget(self.done)
+        layout.addStretch(1)
+
+    # what is chosen
+
+    @property
+    def chosen_stain(self) -> str:
+        return str(self.stain.currentData())
+
+    def choose_stain(self, stain: str) -> None:
+        """Choose a stain by the name that the command line gives it."""
+        self.stain.setCurrentIndex(self.stain.findData(stain))
+
+    @property
+    def chosen_region(self) -> str:
+        """Name of the layer in which the region is drawn; empty for the whole section."""
+        return str(self.region.currentData() or "")
+
+    def chosen_facts(self) -> dict[str, Any]:
+        """What is stated of the patient, and the model."""
+        age = self.age.value()
+        return {
+            "muscle": self.muscle.currentText().strip(),
+            "side": str(self.side.currentData()),
+            "sex": str(self.sex.currentData()),
+            "age": float(age) if age >= 0 else None,
+            "model": str(self.model.currentData() or ""),
+        }
+
+    # what is offered
+
+    def show_channel_rows(self, shown: bool) -> None:
+        """Show or hide the rows of channels."""
+        self.channels.setVisible(shown)
+        self._set_tab_order()
+
+    def show_regions(self, layers: list[str]) -> None:
+        """Offer the whole section, and the shape in each layer of these names."""
+        chosen = self.chosen_region
+        self.region.clear()
+        self.region.addItem(WHOLE, "")
+        for name in layers:
+            self.region.addItem(f'Shape in "{name}"', name)
+        self.region.setCurrentIndex(max(self.region.findData(chosen), 0))
+
+    def show_models(self, own: str) -> None:
+        """Offer the bundled models and that of the settings, which is chosen at first."""
+        from biopsy_ai.resources import list_models
+
+        chosen = self.model.currentData() or own
+        bundled = list_models()
+        self.model.clear()
+        for name in bundled:
+            self.model.addItem(f"{name} (bundled)", name)
+        if own not in bundled:
+            self.model.addItem(f"{Path(own).name} (own)", own)
+            self.model.setItemData(self.model.count() - 1, own, Qt.ItemDataRole.ToolTipRole)
+        self.model.setCurrentIndex(max(self.model.findData(chosen), 0))
+
+    def _set_tab_order(self) -> None:
+        in_order = (
+            *(self.section, self.stain, self.pixel_size, *self.channels.combos),
+            *(self.region, self.draw, self.muscle, self.side, self.age, self.sex),
+            *(self.model, self.folder, self.choose_folder, self.place),
+            *(self.run_button, self.cancel_button, self.problem, self.done),
+        )
+        for one, following in pairwise(in_order):
+            QWidget.setTabOrder(one, following)
+
+    # what is said
+
+    def show_running(self, words: str) -> None:
+        """Show that the analysis runs."""
+        self.bar.setRange(0, 0)
+        self.stage.setText(words)
+        self._set_running(True)
+
+    def show_progress(self, words: str, done: int, total: int) -> None:
+        """Show how far a stage is."""
+        self.stage.setText(words)
+        self.bar.setRange(0, max(total, 1))
+        self.bar.setValue(done)
+
+    def show_stopping(self) -> None:
+        """Show that the analysis was asked to stop."""
+        self.stage.setText("Stopping …")
+        self.bar.setRange(0, 0)
+        self.cancel_button.setEnabled(False)
+
+    def show_idle(self) -> None:
+        """Show that nothing runs."""
+        self._set_running(False)
+
+    def _set_running(self, running: bool) -> None:
+        self.bar.setVisible(running)
+        self.stage.setVisible(running)
+        self.cancel_button.setEnabled(running)
+
+
+def _words() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
+def _form(group: QGroupBox) -> QFormLayout:
+    form = QFormLayout(group)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return form
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
+
+
+def _beside(*widgets: QWidget) -> QWidget:
+    """Widgets in a row; the first takes the room."""
+    holder = QWidget()
+    row = _row(*widgets)
+    row.setStretch(0, 1)
+    holder.setLayout(row)
+    return holder
+
+
+def _form_of(form: QFormLayout, field: QWidget) -> QLabel:
+    """The label of the row that holds a field."""
+    label = form.labelForField(field.parentWidget())
+    assert isinstance(label, QLabel)
+    return label
