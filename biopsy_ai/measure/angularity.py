@@ -12,6 +12,9 @@ from biopsy_ai.measure.reference import DEFAULTS, Limits
 
 _MAD_TO_SD = 1.4826
 
+_SIGNS = {"circularity": -1.0, "feret_aspect_ratio": 1.0, "n_acute_angles": 1.0, "solidity": -1.0}
+"""What makes a fiber angular, and whether more of it or less."""
+
 
 @dataclass(frozen=True)
 class SizeCenter:
@@ -65,7 +68,9 @@ def size_center(min_feret_um: np.ndarray, limits: Limits = DEFAULTS) -> SizeCent
     return SizeCenter(median, spread) if spread > 0 else None
 
 
-def angularity_scores(fibers: pd.DataFrame, limits: Limits = DEFAULTS) -> np.ndarray:
+def angularity_scores(
+    fibers: pd.DataFrame, limits: Limits = DEFAULTS, *, reference: pd.DataFrame | None = None
+) -> np.ndarray:
     """Score how angular each fiber is, from 0 to 1; fibers of normal size average 0.5.
 
     Parameters
@@ -74,6 +79,8 @@ def angularity_scores(fibers: pd.DataFrame, limits: Limits = DEFAULTS) -> np.nda
         Columns ``min_feret_um``, ``circularity``, ``feret_aspect_ratio``, ``n_acute_angles``,
         ``solidity``, ``shape_assessable``, ``excluded``.
     limits : Limits, optional
+    reference : DataFrame, optional
+        All fibers of the section, where `fibers` are some of them; the same columns.
 
     Returns
     -------
@@ -90,24 +97,34 @@ def angularity_scores(fibers: pd.DataFrame, limits: Limits = DEFAULTS) -> np.nda
     `size_center`. There is no published cut-off for angularity. [E]
     """
     scores = np.full(len(fibers), np.nan)
-    kept = ~is_excluded(fibers)
-    judged = fibers["shape_assessable"].to_numpy(bool) & kept
-    size = fibers["min_feret_um"].to_numpy(float)
-    center = size_center(size[kept], limits)
-    if center is None or not judged.any():
+    judged = _judged(fibers)
+    among = fibers if reference is None else reference
+    normal = _normal(among, limits)
+    if not judged.any() or np.count_nonzero(normal) < limits["size_normal_min_fibers"]:
         return scores
-    normal = judged.copy()
-    normal[judged] = np.abs(center.z(size[judged])) <= abs(limits["small_z"])
-    if np.count_nonzero(normal) < limits["size_normal_min_fibers"]:
-        return scores
-    signs = (
-        -fibers["circularity"].to_numpy(float),
-        fibers["feret_aspect_ratio"].to_numpy(float),
-        fibers["n_acute_angles"].to_numpy(float),
-        -fibers["solidity"].to_numpy(float),
-    )
-    scores[judged] = np.mean([midranks(sign[judged], sign[normal]) for sign in signs], axis=0)
+    ranks = [
+        midranks(
+            sign * fibers[name].to_numpy(float)[judged], sign * among[name].to_numpy(float)[normal]
+        )
+        for name, sign in _SIGNS.items()
+    ]
+    scores[judged] = np.mean(ranks, axis=0)
     return scores
+
+
+def _judged(fibers: pd.DataFrame) -> np.ndarray:
+    return fibers["shape_assessable"].to_numpy(bool) & ~is_excluded(fibers)
+
+
+def _normal(fibers: pd.DataFrame, limits: Limits) -> np.ndarray:
+    """Fibers of normal size whose shape can be judged."""
+    normal = _judged(fibers)
+    size = fibers["min_feret_um"].to_numpy(float)
+    center = size_center(size[~is_excluded(fibers)], limits)
+    if center is None:
+        return np.zeros(len(fibers), dtype=bool)
+    normal[normal] = np.abs(center.z(size[normal])) <= abs(limits["small_z"])
+    return normal
 
 
 def midranks(values: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -20,8 +20,8 @@ from biopsy_ai.errors import ReviewError
 from biopsy_ai.review.edited_labels import editable
 from biopsy_ai.review.entry import Entry
 from biopsy_ai.review.fields import Decisions, corrections_of, with_corrections
-from biopsy_ai.review.patch import Box, Patch, apply_patch, union_of
-from biopsy_ai.review.remeasure import measure_again, tight_boxes
+from biopsy_ai.review.patch import Box, Patch, draw_patches, union_of
+from biopsy_ai.review.remeasure import measure_again
 from biopsy_ai.saved import SavedAnalysis
 
 PATTERN_COLUMNS = (
@@ -138,16 +138,21 @@ class CorrectedSection:
         """
         around: dict[int, list[Box]] = {}
         present = set(self.ids.tolist())
+        self._draw([patch for entry in entries for patch in entry.patches])
         for entry in entries:
-            self._draw(entry.patches, entry)
             for label, drawn in _boxes_by_label(entry.patches).items():
                 known = [self.box_of(label)] if self._has(label) else []
                 around.setdefault(label, known).extend(drawn)
             self._decide(entry)
             present = (present - set(entry.removed)) | set(entry.parents)
         outlined = self.outlined & present & set(around)
-        ids, boxes = tight_boxes(self.labels, {label: _around(around[label]) for label in outlined})
-        new = measure_again(self.labels, ids, boxes, self.saved, self._original)
+        found = measure_again(
+            self.labels,
+            {label: _around(around[label]) for label in outlined},
+            self.saved,
+            self._original,
+        )
+        ids, boxes, new = found.ids, found.boxes, found.rows
         gone = set(self.ids.tolist()) - present
         self.boxes = _with_boxes(self.ids, self.boxes, gone, ids, boxes)
         self._base = _with_rows(self._base, gone, new)
@@ -166,9 +171,8 @@ class CorrectedSection:
         ReviewError
             If it does not fit the label image; nothing is drawn then.
         """
-        drawn = tuple(patch.reversed() for patch in reversed(entry.patches)) if back else None
-        drawn = entry.patches if drawn is None else drawn
-        self._draw(drawn, entry)
+        drawn = _back(entry.patches) if back else entry.patches
+        self._draw(drawn)
         try:
             return self._measured(entry, drawn, back)
         except BaseException:
@@ -234,8 +238,8 @@ class CorrectedSection:
         for label in drawn_anew & outlined:
             known = [self.box_of(label)] if self._has(label) else []
             around[label] = _around([*boxes_of.get(label, []), *known])
-        ids, boxes = tight_boxes(self.labels, around)
-        base = measure_again(self.labels, ids, boxes, self.saved, self._original)
+        found = measure_again(self.labels, around, self.saved, self._original)
+        base, boxes = found.rows, found.boxes
         as_found = sorted(drawn_anew - outlined)
         at = np.searchsorted(self.saved.segmentation.ids, as_found)
         base = pd.concat([base, self._original.take(at)]) if as_found else base
@@ -276,25 +280,27 @@ class CorrectedSection:
                 self.decisions.pop(label, None)
         self.outlined = (self.outlined - set(entry.outlined)) | outlined
 
-    def _draw(self, patches: Sequence[Patch], entry: Entry) -> None:
-        for number, patch in enumerate(patches):
-            try:
-                apply_patch(self.labels, patch)
-            except ValueError as error:
-                self._erase(patches[:number])
-                raise ReviewError(
-                    f"change {entry.seq} of the review log does not fit the outlines ({error}). "
-                    "Put a copy of the log back, or move it away to review from the start."
-                ) from error
+    def _draw(self, patches: Sequence[Patch]) -> None:
+        try:
+            draw_patches(self.labels, patches)
+        except ValueError as error:
+            raise ReviewError(
+                f"the review log does not fit the outlines ({error}). Put a copy of the log back, "
+                "or move it away to review the section from the start."
+            ) from error
 
     def _erase(self, patches: Sequence[Patch]) -> None:
-        for patch in reversed(patches):
-            apply_patch(self.labels, patch.reversed())
+        draw_patches(self.labels, _back(patches))
 
     def _has(self, label: int) -> bool:
         ids = self.ids
         row = int(np.searchsorted(ids, label))
         return row < len(ids) and int(ids[row]) == label
+
+
+def _back(patches: Sequence[Patch]) -> tuple[Patch, ...]:
+    """What takes patches back."""
+    return tuple(patch.reversed() for patch in reversed(patches))
 
 
 def _decided(decisions: Decisions, entry: Entry) -> Decisions:
@@ -309,9 +315,8 @@ def _boxes_by_label(patches: Iterable[Patch]) -> dict[int, list[Box]]:
     """The boxes of the patches that draw each label or draw over it."""
     found: dict[int, list[Box]] = {}
     for patch in patches:
-        for label in np.unique(np.stack(patch.pixels())).tolist():
-            if label > 0:
-                found.setdefault(label, []).append(patch.box)
+        for label in patch.labels:
+            found.setdefault(label, []).append(patch.box)
     return found
 
 

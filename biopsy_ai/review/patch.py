@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.labels import LabelArray, WritableLabelArray
+from biopsy_ai.labels import CHUNK_PX, LabelArray, WritableLabelArray
 
 Box = tuple[int, int, int, int]
 """y0, x0, y1, x1 in pixels of the label image, half-open."""
@@ -45,6 +47,11 @@ class Patch:
     def shape(self) -> tuple[int, int]:
         y0, x0, y1, x1 = self.box
         return y1 - y0, x1 - x0
+
+    @cached_property
+    def labels(self) -> frozenset[int]:
+        """Labels that it draws or draws over."""
+        return frozenset(np.unique(np.stack(self.pixels())).tolist()) - {0, UNTOUCHED}
 
     def reversed(self) -> Patch:
         """What takes this patch back."""
@@ -85,24 +92,66 @@ def find_patch(before: Pixels, after: Pixels, origin: tuple[int, int]) -> Patch 
     return Patch((y0 + top, x0 + left, y1 + top, x1 + left), _pack(parts[0]), _pack(parts[1]))
 
 
-def apply_patch(labels: WritableLabelArray, patch: Patch) -> None:
-    """Draw a patch into a label image.
+def draw_patches(labels: WritableLabelArray, patches: Sequence[Patch]) -> None:
+    """Draw patches into a label image, one after the other.
+
+    Each square of `CHUNK_PX` is read and written once, however many patches lie in it.
 
     Raises
     ------
     ValueError
-        If it is damaged, or the label image is not as it was before; nothing is drawn then.
+        If a patch is damaged, or the label image is not as it was before; nothing is drawn then.
     """
-    before, after = patch.pixels()
-    y0, x0, y1, x1 = patch.box
-    if y1 > labels.shape[0] or x1 > labels.shape[1]:
-        raise ValueError("it lies outside of the label image")
-    region = np.array(labels[y0:y1, x0:x1])
-    touched = before != UNTOUCHED
-    if (region[touched] != before[touched]).any():
-        raise ValueError("the label image is not as it was before")
-    region[touched] = after[touched]
-    labels[y0:y1, x0:x1] = region
+    height, width = labels.shape
+    pieces: dict[tuple[int, int], list[int]] = {}
+    for number, patch in enumerate(patches):
+        y0, x0, y1, x1 = patch.box
+        if y1 > height or x1 > width:
+            raise ValueError("it lies outside of the label image")
+        for y in range(y0 // CHUNK_PX, (y1 - 1) // CHUNK_PX + 1):
+            for x in range(x0 // CHUNK_PX, (x1 - 1) // CHUNK_PX + 1):
+                pieces.setdefault((y, x), []).append(number)
+    last = {number: square for square in sorted(pieces) for number in pieces[square]}
+    unpacked: dict[int, tuple[Pixels, Pixels]] = {}
+    undo: list[tuple[tuple[slice, slice], Pixels, NDArray[np.bool_]]] = []
+    try:
+        for square in sorted(pieces):
+            boxes = [_within(patches[number].box, square) for number in pieces[square]]
+            around = union_of(boxes)
+            assert around is not None
+            top, left, bottom, right = around
+            window = slice(top, bottom), slice(left, right)
+            before = np.array(labels[window], dtype=np.int32)
+            region = before.copy()
+            for number, (y0, x0, y1, x1) in zip(pieces[square], boxes, strict=True):
+                if number not in unpacked:
+                    unpacked[number] = patches[number].pixels()
+                y, x = patches[number].box[:2]
+                part = slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
+                old, new = (pixels[part] for pixels in unpacked[number])
+                crop = region[y0 - top : y1 - top, x0 - left : x1 - left]
+                touched = old != UNTOUCHED
+                if (crop[touched] != old[touched]).any():
+                    raise ValueError("the label image is not as it was before")
+                crop[touched] = new[touched]
+                if last[number] == square:
+                    del unpacked[number]
+            labels[window] = region
+            changed = region != before
+            undo.append((window, before[changed], changed))
+    except BaseException:
+        for window, pixels, changed in undo:
+            region = np.array(labels[window], dtype=np.int32)
+            region[changed] = pixels
+            labels[window] = region
+        raise
+
+
+def _within(box: Box, square: tuple[int, int]) -> Box:
+    """The part of a box that lies in a square of `CHUNK_PX`."""
+    top, left = (number * CHUNK_PX for number in square)
+    y0, x0, y1, x1 = box
+    return max(y0, top), max(x0, left), min(y1, top + CHUNK_PX), min(x1, left + CHUNK_PX)
 
 
 def union_of(boxes: list[Box]) -> Box | None:
@@ -157,7 +206,7 @@ def patch_from_json(value: Any) -> Patch:
 
 
 def _pack(pixels: Pixels) -> bytes:
-    return zlib.compress(np.ascontiguousarray(pixels, "<i4").tobytes(), level=6)
+    return zlib.compress(np.ascontiguousarray(pixels, "<i4").tobytes(), level=3)
 
 
 def _unpack(packed: bytes, shape: tuple[int, int]) -> Pixels:
