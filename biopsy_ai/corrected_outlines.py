@@ -13,17 +13,53 @@ from biopsy_ai.corrections import Corrections
 from biopsy_ai.errors import NoTissueError
 from biopsy_ai.labels import LabelArray, allocate_labels, find_boxes, scan_windows, view_on_grid
 from biopsy_ai.saved import SavedAnalysis
+from biopsy_ai.section_summary import OutlinedSection
 from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.segmentation.tissue_edge import facing_glass
 from biopsy_ai.segmentation.tissue_map import TissueMap, call_fibers
 from biopsy_ai.tissue_classes import ENDOMYSIUM, FIBER
 
 if TYPE_CHECKING:
-    from biopsy_ai.slides import TissueMask
+    from biopsy_ai.slides import Slide, TissueMask
+    from biopsy_ai.slides.stain_detection import SectionStain
 
 NEAR_PX = 50
 """How far around a place that is no fiber any more its tissue is looked for, pixels of the class
 map (50 µm). [default]"""
+
+
+def corrected_section(
+    saved: SavedAnalysis,
+    labels: LabelArray,
+    corrections: Corrections,
+    slide: Slide | None,
+    tissue: TissueMask | None,
+    stain: SectionStain | None,
+) -> OutlinedSection:
+    """An analyzed section with corrected outlines, to be measured again.
+
+    Parameters
+    ----------
+    saved
+        The analysis.
+    labels, corrections
+        What a person drew and decided.
+    slide, tissue, stain
+        Found on the slide again; None without one.
+    """
+    segmentation = corrected_segmentation(saved, labels, corrections, tissue)
+    given = bool((saved.summary.get("provenance") or {}).get("types_sha256"))
+    return OutlinedSection(
+        saved.name,
+        saved.config,
+        segmentation,
+        slide,
+        tissue,
+        stain,
+        no_nuclei="" if saved.nuclei is not None else str(saved.summary["nuclei"]["why_not"]),
+        given=types_before(saved, segmentation) if given else None,
+        warnings=list(saved.summary["warnings"]),
+    )
 
 
 def corrected_segmentation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,20 +131,23 @@ def correct_conditions(flags: pd.DataFrame, corrections: Corrections) -> pd.Data
     corrections
         What a person decided.
     """
+    present = set(flags["label"].tolist())
     named = {
-        label: condition
-        for label, condition in corrections.conditions.items()
-        if label in set(flags["label"])
+        label: condition for label, condition in corrections.conditions.items() if label in present
     }
     if not named:
         return flags
     flags = flags.copy()
-    rows = np.flatnonzero(flags["label"].isin(list(named)))
-    for row in rows.tolist():
-        parts = named[int(flags["label"].iloc[row])].split(";")
-        for flag in FLAGS:
-            if flag in parts or flag in CONDITIONS:
-                flags.loc[flags.index[row], flag] = float(flag in parts)
+    of_row = flags["label"].map(named)
+    is_named = of_row.notna().to_numpy(bool)
+    parts = of_row[is_named].str.split(";")
+    for flag in FLAGS:
+        holds = np.array([flag in names for names in parts], dtype=bool)
+        column = flags[flag].to_numpy(float, copy=True)
+        column[is_named] = np.where(
+            holds | (flag in CONDITIONS), holds.astype(float), column[is_named]
+        )
+        flags[flag] = column
     flags["condition"] = _replaced(flags, "condition", named)
     reasons = {label: SET_IN_REVIEW for label in named}
     flags["condition_reason"] = _replaced(flags, "condition_reason", reasons)
@@ -180,16 +183,30 @@ def correct_types(typing: FiberTypes, corrections: Corrections) -> FiberTypes:
         for share, column in shares.items():
             column[row] = float(share == name) if kind in TYPES else np.nan
     frame = pd.DataFrame({"label": labels, "type": kinds, **values})
-    summary = {**typing.summary, **count_types(frame)}
-    if not summary["assessable"] and sum(summary["counts"].values()):
-        hybrids = bool(np.isin(kinds.astype(str), NEITHER).any())
-        summary |= {
-            "assessable": True,
-            "why_not": None,
-            "source": "review",
-            "tells_hybrids": hybrids,
-        }
-    return FiberTypes(frame, summary)
+    return FiberTypes(frame, told_types(typing.summary, frame))
+
+
+def told_types(typing: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, Any]:
+    """Say how fibers are typed of which a person typed some.
+
+    Parameters
+    ----------
+    typing
+        Summary of `biopsy_ai.patterns.fiber_types.type_fibers`, before.
+    frame
+        Columns ``type`` and ``type_i_posterior``, as they are now.
+    """
+    summary = {**typing, **count_types(frame)}
+    if summary.get("assessable") or not sum(summary["counts"].values()):
+        return summary
+    hybrids = bool(np.isin(frame["type"].to_numpy(str), NEITHER).any())
+    return {
+        **summary,
+        "assessable": True,
+        "why_not": None,
+        "source": "review",
+        "tells_hybrids": hybrids,
+    }
 
 
 def _replaced(table: pd.DataFrame, column: str, values: Mapping[int, str]) -> NDArray[np.object_]:
@@ -210,10 +227,10 @@ def with_corrected(table: pd.DataFrame, corrections: Corrections) -> pd.DataFram
     return others.assign(**{CORRECTED: column}, excluded=table["excluded"])
 
 
-def review_record(
+def with_record(
     corrections: Corrections, before: NDArray[np.int64], after: NDArray[np.int64]
-) -> dict[str, Any]:
-    """The record of a review with what became of the fibers, as ``summary["review"]``.
+) -> Corrections:
+    """Add to the record of a review what became of the fibers, if a person has looked at all.
 
     Parameters
     ----------
@@ -224,11 +241,13 @@ def review_record(
 
     Returns
     -------
-    dict
-        ``corrections.record``, and under ``fibers`` the number ``before`` and ``after``, of those
-        ``removed`` (deleted, or merged into others), of those ``corrected`` in any way, of these
-        by ``outline``, ``type``, ``condition`` and ``exclusion``, and of those ``accepted``.
+    Corrections
+        The record has under ``fibers`` the number ``before`` and ``after``, of those ``removed``
+        (deleted, or merged into others), of those ``corrected`` in any way, of these by
+        ``outline``, ``type``, ``condition`` and ``exclusion``, and of those ``accepted``.
     """
+    if not corrections.reviewed:
+        return corrections
     parts = {
         "outline": corrections.outlines,
         "type": set(corrections.types),
@@ -237,14 +256,12 @@ def review_record(
     }
     there = set(after.tolist())
     counts = {name: len(there & labels) for name, labels in parts.items()}
-    return {
-        **corrections.record,
-        "fibers": {
-            "before": len(before),
-            "after": len(after),
-            "removed": len(np.setdiff1d(before, after)),
-            "corrected": len(there.intersection(set().union(*parts.values()))),
-            **counts,
-            "accepted": len(there & corrections.accepted),
-        },
+    fibers = {
+        "before": len(before),
+        "after": len(after),
+        "removed": len(np.setdiff1d(before, after)),
+        "corrected": len(there.intersection(set().union(*parts.values()))),
+        **counts,
+        "accepted": len(there & corrections.accepted),
     }
+    return replace(corrections, record={**corrections.record, "fibers": fibers})

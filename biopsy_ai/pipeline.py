@@ -23,15 +23,20 @@ from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import Stopwatch, describe, describe_again
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
     from biopsy_ai.corrections import Corrections
     from biopsy_ai.labels import LabelArray
+    from biopsy_ai.rescoring import Rescored, SectionMemory
     from biopsy_ai.saved import SavedAnalysis
     from biopsy_ai.score import Evidence
     from biopsy_ai.section_summary import OutlinedSection
     from biopsy_ai.segmentation import Model
     from biopsy_ai.slides import Slide
 
-__all__ = ["Analysis", "analyze", "reanalyze"]
+__all__ = ["Analysis", "analyze", "reanalyze", "rescore"]
 
 
 def analyze(
@@ -151,6 +156,75 @@ def reanalyze(
         raise
 
 
+def rescore(
+    saved: SavedAnalysis,
+    table: pd.DataFrame,
+    labels: LabelArray,
+    boxes: NDArray[np.int64] | None = None,
+    *,
+    corrections: Corrections,
+    memory: SectionMemory | None = None,
+    progress: Progress | None = None,
+) -> Rescored:
+    """Find patterns and scores again from a table of fibers that a person is correcting.
+
+    Runs in a thread of its own, too, and changes nothing that it is given. The slide is not read,
+    and what needs it stays as it was; contacts are sought over the gaps of the first analysis, and
+    from 4000 fibers on chance is drawn less often. `reanalyze` does all of it.
+
+    Parameters
+    ----------
+    saved
+        The first analysis.
+    table
+        The fiber table with what the person decided, in any order.
+    labels
+        (H, W) label image of these fibers. It must not change meanwhile.
+    boxes
+        (n, 4) box of each row; found in the image if None, which takes long in a large one.
+    corrections
+        What the person decided, for the record.
+    memory
+        With the same one each time only what changed is sought again.
+    progress
+        Called for ``"contacts"``, ``"patterns"`` and ``"score"``, also from other threads.
+
+    Raises
+    ------
+    NoTissueError
+        If there is no fiber.
+    """
+    from biopsy_ai import rescoring, section_patterns
+    from biopsy_ai.corrections import with_corrected, with_record
+    from biopsy_ai.formats.tables import to_json_ready
+    from biopsy_ai.score import load_evidence, score_section, section_of
+
+    memory = memory or rescoring.SectionMemory()
+    now = rescoring.FibersNow.of(table, labels, boxes)
+    config, limits = rescoring.quick_settings(saved, len(now.table))
+    contacts = rescoring.contacts_now(saved, now, memory, limits, progress)
+    nuclei = rescoring.nuclei_now(saved, now, limits)
+    typing = rescoring.typing_now(saved, now)
+    patterns = section_patterns.patterns_among(
+        contacts, now.table, typing, config, limits, progress
+    )
+    table = section_patterns.with_columns(
+        now.table, patterns.grouping.fibers, patterns.atrophy.fibers
+    )
+    table = with_corrected(table, corrections)
+    tell = progress or (lambda stage, done, total: None)
+    tell("score", 0, 1)
+    parts = rescoring.statistics_now(saved, table, nuclei, typing, patterns, memory, limits)
+    summary = {**saved.summary, **parts}
+    corrections = with_record(corrections, saved.segmentation.ids, contacts.labels)
+    if corrections.reviewed:
+        summary["review"] = dict(corrections.record)
+    section = section_of(table, contacts.labels[contacts.pairs], summary, limits)
+    summary |= score_section(section, load_evidence(config.evidence)).summary()
+    tell("score", 1, 1)
+    return rescoring.Rescored(table, contacts.table(), to_json_ready(summary))
+
+
 def _analyze(
     slide: Slide | None,
     config: AnalysisConfig,
@@ -177,13 +251,9 @@ def _analyze(
     evidence = load_evidence(config.evidence)
 
     with watch.stage("tissue"):
+        needed, region = fibers is None, config.region
         tissue = find_tissue(
-            slide,
-            config.stain,
-            needed=fibers is None,
-            warnings=warnings,
-            progress=progress,
-            region=config.region,
+            slide, config.stain, needed=needed, warnings=warnings, progress=progress, region=region
         )
         stain = None if slide is None else find_stain(slide, tissue, config, warnings)
 
@@ -197,7 +267,7 @@ def _analyze(
         )
     with watch.stage("nuclei"):
         segmentation, no_nuclei = choose_nuclei(
-            slide, segmentation, stain, tissue, progress, config.region
+            slide, segmentation, stain, tissue, progress, region
         )
 
     name = printable(slide.name if slide is not None else outlines_name(str(fibers)))
@@ -232,49 +302,27 @@ def _reanalyze(
     *,
     opened_here: bool,
 ) -> Analysis:
-    from biopsy_ai.corrected_outlines import corrected_segmentation, types_before
-    from biopsy_ai.corrections import review_record
+    from biopsy_ai.corrected_outlines import corrected_section
+    from biopsy_ai.corrections import with_record
     from biopsy_ai.score import load_evidence
-    from biopsy_ai.section_summary import OutlinedSection
 
-    config, made_by = saved.config, saved.summary["provenance"]
-    evidence = load_evidence(config.evidence)
-    # what there is to warn of was said by the first analysis
-    told: list[str] = []
+    evidence = load_evidence(saved.config.evidence)
     with watch.stage("tissue"):
+        # what there is to warn of was said by the first analysis
+        region, told = saved.config.region, list[str]()
         tissue = find_tissue(
-            slide,
-            config.stain,
-            needed=False,
-            warnings=told,
-            progress=progress,
-            region=config.region,
+            slide, saved.config.stain, needed=False, warnings=told, progress=progress, region=region
         )
-        stain = None if slide is None else find_stain(slide, tissue, config, told)
+        stain = None if slide is None else find_stain(slide, tissue, saved.config, told)
     with watch.stage("segment"):
-        segmentation = corrected_segmentation(saved, labels, corrections, tissue)
-    section = OutlinedSection(
-        saved.name,
-        config,
-        segmentation,
-        slide,
-        tissue,
-        stain,
-        no_nuclei="" if saved.nuclei is not None else str(saved.summary["nuclei"]["why_not"]),
-        given=types_before(saved, segmentation) if made_by["types_sha256"] else None,
-        warnings=list(saved.summary["warnings"]),
-    )
-    if corrections.reviewed:
-        record = review_record(corrections, saved.segmentation.ids, segmentation.ids)
-        corrections = replace(corrections, record=record)
+        section = corrected_section(saved, labels, corrections, slide, tissue, stain)
+
+    def provenance() -> dict[str, Any]:
+        return describe_again(saved.summary["provenance"], evidence.sha256, watch.seconds)
+
+    corrections = with_record(corrections, saved.segmentation.ids, section.segmentation.ids)
     return _measured(
-        section,
-        evidence,
-        corrections,
-        lambda: describe_again(made_by, evidence.sha256, watch.seconds),
-        watch,
-        progress,
-        opened_here=opened_here,
+        section, evidence, corrections, provenance, watch, progress, opened_here=opened_here
     )
 
 
@@ -304,7 +352,7 @@ def _measured(
     from biopsy_ai.score import score_section, section_of
     from biopsy_ai.section_grid import lay_on_grid
     from biopsy_ai.section_summary import MeasuredSection, statistics_of, summary_of
-    from biopsy_ai.side_by_side import Step, run_side_by_side
+    from biopsy_ai.side_by_side import run_side_by_side
 
     config, segmentation, slide = section.config, section.segmentation, section.slide
     tissue, stain = section.tissue, section.stain
@@ -332,19 +380,7 @@ def _measured(
         dyes = surroundings.dyes_of(slide, config, stain, tissue)
         bright = dyes is not None
         grid = lay_on_grid(segmentation, slide, bright_field=bright, region=config.region)
-        steps: dict[str, Step] = {
-            "quality": lambda told: surroundings.quality_of(slide, tissue, grid, told),
-            "composition": lambda told: surroundings.tissue_of(
-                grid, table, stain.name if stain else None, dyes, limits, told
-            ),
-            "nuclei": lambda told: (
-                None if section.no_nuclei else surroundings.nuclei_of(grid, dyes, limits, told)
-            ),
-            "interior": lambda told: (
-                surroundings.interior_of(grid, labels, dyes, seen, limits, told) if slide else None
-            ),
-            "type_channels": lambda told: section_patterns.channels_of(slide, grid, seen, told),
-        }
+        steps = surroundings.steps_around(section, grid, table, dyes, limits)
         tiles, (fascicles, composition), nuclei, interior, channels = run_side_by_side(
             [watch.timed(name, step) for name, step in steps.items()], "surroundings", progress
         )

@@ -5,6 +5,7 @@ Each function takes what is known and leaves out what is not; `biopsy_ai.pipelin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -176,15 +177,37 @@ def patterns_of(
     limits, progress
         As everywhere.
     """
+    contacts = find_contacts(
+        segmentation.labels, segmentation.mpp, table, limits=limits, progress=progress
+    )
+    return patterns_among(contacts, table, typing.summary, config, limits, progress)
+
+
+def patterns_among(
+    contacts: Contacts,
+    table: pd.DataFrame,
+    typing: Mapping[str, Any],
+    config: AnalysisConfig,
+    limits: Limits,
+    progress: Progress | None,
+) -> SectionPatterns:
+    """Test how types and small fibers lie among fibers whose contacts are known.
+
+    Parameters
+    ----------
+    contacts
+        Of the fibers of the table.
+    typing
+        How they were typed, `biopsy_ai.patterns.fiber_types.FiberTypes.summary`.
+    table, config, limits, progress
+        As for `patterns_of`.
+    """
     person: dict[str, Any] = {"sex": config.sex, "muscle": config.muscle, "age": config.age}
     chance: dict[str, Any] = {
         "n_permutations": config.patterns.n_permutations,
         "seed": config.patterns.seed,
         "limits": limits,
     }
-    contacts = find_contacts(
-        segmentation.labels, segmentation.mpp, table, limits=limits, progress=progress
-    )
     steps: list[Step] = [
         lambda told: find_type_grouping(
             contacts, table, age=config.age, muscle=config.muscle, progress=told, **chance
@@ -204,9 +227,9 @@ def patterns_of(
     return SectionPatterns(contacts, grouping, atrophy, summary)
 
 
-def _why_not_typed(typing: FiberTypes) -> dict[str, Any]:
+def _why_not_typed(typing: Mapping[str, Any]) -> dict[str, Any]:
     """The reason why nothing is known of grouping, where it is that the fibers were not typed."""
-    why_not = typing.summary.get("why_not")
+    why_not = typing.get("why_not")
     return {"why_not": why_not} if why_not else {}
 
 

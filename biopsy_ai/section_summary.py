@@ -109,7 +109,7 @@ def statistics_of(
     return {
         "fibers": summarize_fibers(
             table,
-            field_area_um2=_field_area(segmentation, config.region),
+            field_area_um2=field_area(segmentation, config.region),
             tissue_area_um2=tissue_area_um2,
             sex=config.sex,
             age=config.age,
@@ -117,7 +117,13 @@ def statistics_of(
             config=config.measurement,
         ),
         "nuclei": surroundings.nuclei_statistics(
-            measured.grid, measured.nuclei, table, composition, section.no_nuclei, limits
+            measured.grid.nuclei,
+            measured.grid.mpp,
+            measured.nuclei,
+            table,
+            composition,
+            section.no_nuclei,
+            limits,
         ),
         "tissue": composition,
         "fascicles": surroundings.fascicle_statistics(fascicles, composition),
@@ -179,7 +185,7 @@ def summary_of(
     }
 
 
-def _field_area(segmentation: Segmentation, region: Region | None) -> float | None:
+def field_area(segmentation: Segmentation, region: Region | None) -> float | None:
     """Area that was looked at, µm²; None where it is not known how far the image reached."""
     if not segmentation.provenance.get("field_known", True):
         return None

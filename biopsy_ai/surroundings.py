@@ -27,7 +27,9 @@ from biopsy_ai.measure.tissue import measure_tissue
 from biopsy_ai.patterns import Fascicles, find_fascicles
 from biopsy_ai.progress import Progress
 from biopsy_ai.section_grid import SectionGrid
+from biopsy_ai.section_patterns import channels_of
 from biopsy_ai.segmentation.picture import is_fluorescent
+from biopsy_ai.side_by_side import Step
 from biopsy_ai.slides.quality import measure_quality
 from biopsy_ai.slides.quality_summary import exclusions_at, summarize_quality
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biopsy_ai.config import AnalysisConfig
+    from biopsy_ai.section_summary import OutlinedSection
     from biopsy_ai.slides import Slide, TissueMask
     from biopsy_ai.slides.stain_detection import SectionStain
 
@@ -166,6 +169,51 @@ def interior_of(
     return interior.set_index("label").reindex(labels).reset_index()
 
 
+def steps_around(
+    section: OutlinedSection,
+    grid: SectionGrid,
+    table: pd.DataFrame,
+    dyes: SectionDyes | None,
+    limits: Limits,
+) -> dict[str, Step]:
+    """What is measured around and inside the fibers, in steps that do not need each other.
+
+    Parameters
+    ----------
+    section
+        The outlined section.
+    grid
+        With its pixels.
+    table
+        The fiber table.
+    dyes
+        Colors of a bright-field picture.
+    limits
+        As everywhere.
+
+    Returns
+    -------
+    dict
+        In this order: ``quality`` gives what `quality_of` does, ``composition`` what `tissue_of`
+        does, ``nuclei`` and ``interior`` the tables of `nuclei_of` and `interior_of`, and
+        ``type_channels`` that of `biopsy_ai.section_patterns.channels_of`; each gives None where
+        there is nothing to measure.
+    """
+    slide, stain, labels = section.slide, section.stain, section.segmentation.ids
+    seen = stain.name if stain else "auto"
+    return {
+        "quality": lambda told: quality_of(slide, section.tissue, grid, told),
+        "composition": lambda told: tissue_of(
+            grid, table, stain.name if stain else None, dyes, limits, told
+        ),
+        "nuclei": lambda told: None if section.no_nuclei else nuclei_of(grid, dyes, limits, told),
+        "interior": lambda told: (
+            interior_of(grid, labels, dyes, seen, limits, told) if slide else None
+        ),
+        "type_channels": lambda told: channels_of(slide, grid, seen, told),
+    }
+
+
 def core_statistics(
     table: pd.DataFrame, stain: str | None, dyes: SectionDyes | None, limits: Limits
 ) -> dict[str, Any]:
@@ -193,19 +241,22 @@ def core_statistics(
 
 
 def nuclei_statistics(
-    grid: SectionGrid,
+    labels: LabelArray | None,
+    mpp: tuple[float, float],
     nuclei: pd.DataFrame | None,
     table: pd.DataFrame,
     composition: dict[str, Any],
     why_not: str,
     limits: Limits,
+    *,
+    touching: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """Summarize the nuclei, their clusters and clumps; or say why they cannot be assessed.
 
     Parameters
     ----------
-    grid
-        With the labels of the nuclei, where there is a table of them.
+    labels, mpp
+        Label image of the nuclei, where there is a table of them, and its pixel size (y, x), µm.
     nuclei
         From `nuclei_of`.
     table
@@ -216,12 +267,14 @@ def nuclei_statistics(
         Why nuclei cannot be assessed.
     limits
         As everywhere.
+    touching
+        Which nuclei touch, where that is known.
     """
     if nuclei is None:
         return summarize_nuclei(None, table, why_not=why_not, limits=limits)
-    assert grid.nuclei is not None
+    assert labels is not None
     clusters = cluster_numbers(nuclei, limits)
-    clumps = clump_numbers(nuclei, grid.nuclei, grid.mpp, table, clusters, limits)
+    clumps = clump_numbers(nuclei, labels, mpp, table, clusters, limits, touching)
     interstitium_um2 = None
     if composition["assessable"]:
         interstitium_um2 = composition["endomysium_um2"] + composition["perimysium_um2"]

@@ -53,6 +53,7 @@ def clump_numbers(
     fibers: pd.DataFrame | None = None,
     clusters: NDArray[np.int64] | None = None,
     limits: Limits = DEFAULTS,
+    touching: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Number the nuclear clumps: knots of touching nuclei with next to no cytoplasm.
 
@@ -70,6 +71,8 @@ def clump_numbers(
     clusters : (n,) array of int, optional
         From `cluster_numbers`: infiltrates, whose nuclei touch as well, are no clumps.
     limits : Limits, optional
+    touching : (m, 2) array of int, optional
+        From `touching_pairs`, where it is known; the label image is not needed then.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def clump_numbers(
     """
     if not len(nuclei):
         return np.zeros(0, dtype=np.int64)
-    pairs = touching_pairs(nuclei_labels, mpp, limits)
+    pairs = touching_pairs(nuclei_labels, mpp, limits) if touching is None else touching
     part = _connected(len(nuclei), np.searchsorted(nuclei["label"].to_numpy(), pairs))
     elsewhere = nuclei["tissue_class"].isin((PERIMYSIUM, VESSEL)).to_numpy(bool)
     if clusters is not None:

@@ -317,6 +317,52 @@ def _classes(table: pd.DataFrame, limits: Limits) -> NDArray[np.object_]:
     return np.asarray(kind, dtype=object)
 
 
+def place_again(
+    table: pd.DataFrame,
+    among: NDArray[np.bool_],
+    nuclei: LabelArray,
+    fibers: LabelArray,
+    mpp: tuple[float, float],
+    *,
+    fiber_ids: np.ndarray,
+    fiber_boxes: np.ndarray,
+    limits: Limits = DEFAULTS,
+) -> pd.DataFrame:
+    """Find the fiber of some nuclei again, whose fibers have changed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `measure_nuclei`.
+    among : (n,) array of bool
+        The nuclei to place; all others stay in their fibers.
+    nuclei, fibers, mpp, limits
+        As for `measure_nuclei`.
+    fiber_ids, fiber_boxes : (m,) and (m, 4) arrays of int
+        All fibers that these nuclei may lie in, ascending, and a box around each.
+
+    Returns
+    -------
+    DataFrame
+        The table with other ``fiber``, ``depth_um``, ``relative_depth`` and ``class`` where a
+        nucleus lies in another fiber, in a fiber with another outline, or in none.
+    """
+    places = _places(nuclei, fibers, fiber_ids, fiber_boxes, table, mpp, None, 1)
+    rows = np.flatnonzero(among)
+    places = places[among[places["nucleus"].to_numpy(np.intp)]]
+    places = places.assign(nucleus=np.searchsorted(rows, places["nucleus"].to_numpy(np.intp)))
+    some = table.iloc[rows].reset_index(drop=True)
+    some["area_px"] = np.rint(some["area_um2"].to_numpy(float) / (mpp[0] * mpp[1]))
+    _assign(some, places)
+    some["class"] = _classes(some, limits)
+    found = table.copy()
+    for name in ("fiber", "depth_um", "relative_depth", "class"):
+        values = found[name].to_numpy(copy=True)
+        values[rows] = some[name].to_numpy()
+        found[name] = values
+    return found
+
+
 def count_nuclei(nuclei: pd.DataFrame | None, fiber_labels: np.ndarray) -> pd.DataFrame:
     """Count the nuclei of each fiber.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.labels import LabelArray
 from biopsy_ai.measure.reference import DEFAULTS, Limits
-from biopsy_ai.patterns.territories import measure_territories
+from biopsy_ai.patterns.territories import KnownLines, measure_territories
 from biopsy_ai.progress import Progress
 
 
@@ -126,6 +126,8 @@ def find_contacts(
     table: pd.DataFrame,
     *,
     ids: NDArray[Any] | None = None,
+    gaps_um: tuple[float, float] | None = None,
+    known: KnownLines | None = None,
     limits: Limits = DEFAULTS,
     progress: Progress | None = None,
 ) -> Contacts:
@@ -143,6 +145,12 @@ def find_contacts(
         ``touches_tissue_edge`` count too.
     ids : (n,) array of int, optional
         The fibers wanted, all of the table if not given. Others still lie between them.
+    gaps_um : (gap, reach) tuple of float, optional
+        Of a contact, and up to which a fiber takes a side of its neighbor, in place of those that
+        follow from the fibers, see `contact_gaps`; contacts are then not sought again over a wider
+        gap.
+    known : KnownLines, optional
+        What was drawn before of a section of which little has changed.
     limits : Limits, optional
     progress : callable, optional
         Called as ``progress("contacts", done, total)``.
@@ -176,14 +184,28 @@ def find_contacts(
     no graph. Permutations of labels stay valid on any graph that the labels did not make.
     """
     nodes = _nodes(table, ids)
-    max_gap, reach = _gaps(nodes, limits)
-    found = _measured(fibers, mpp, nodes, max_gap, reach, limits, progress)
+    max_gap, reach = gaps_um or _gaps(nodes, limits)
+    found = _measured(fibers, mpp, nodes, max_gap, reach, limits, progress, known)
+    if gaps_um is not None:
+        return found
     sides = found.mean_inner_sides()
     wider = min(float(np.ceil(found.spacing_um)), reach) if np.isfinite(found.spacing_um) else 0.0
     if sides is None or sides >= limits["inner_sides_low"] or wider <= max_gap:
         return found
-    widened = _measured(fibers, mpp, nodes, wider, reach, limits, progress)
+    widened = _measured(fibers, mpp, nodes, wider, reach, limits, progress, known)
     return replace(widened, widened_from_um=max_gap)
+
+
+def contact_gaps(table: pd.DataFrame, limits: Limits = DEFAULTS) -> tuple[float, float]:
+    """Gap of a contact, and gap up to which a fiber takes a side of its neighbor, µm.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for `find_contacts`.
+    limits : Limits, optional
+    """
+    return _gaps(_nodes(table, None), limits)
 
 
 def _measured(
@@ -194,9 +216,12 @@ def _measured(
     reach: float,
     limits: Limits,
     progress: Progress | None,
+    known: KnownLines | None,
 ) -> Contacts:
     """The contacts over gaps of some width."""
-    lines = measure_territories(fibers, mpp, gap_um=max_gap, reach_um=reach, progress=progress)
+    lines = measure_territories(
+        fibers, mpp, gap_um=max_gap, reach_um=reach, known=known, progress=progress
+    )
     labels = nodes["label"].to_numpy(np.int64)
     n = len(labels)
     # row n stands for nothing, and for what is no fiber of the table

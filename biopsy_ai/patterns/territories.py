@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,12 +19,47 @@ _AXIS = round(2**16 * np.pi / 8)
 _DIAGONAL = round(2**16 * np.pi / 8 / np.sqrt(2))
 
 
+Lines = NDArray[np.int64]
+"""One column per pair that meets: key of the pair, met, met gap, near and near gap."""
+
+Window = tuple[tuple[int, int], tuple[int, int]]
+"""First and last row, first and last column of a piece of the grid, half-open."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownLines:
+    """Lines that were drawn before, to be drawn again only where fibers have changed.
+
+    Attributes
+    ----------
+    drawn
+        What is remembered, by window: the state of the fibers there, and their lines. Is added to.
+    boxes_um
+        (n, 4) box of each fiber, y0, x0, y1, x1, µm.
+    marks
+        (n, k) what tells a fiber from what it was before: label, area, place.
+    """
+
+    drawn: MutableMapping[Window, tuple[bytes, Lines]]
+    boxes_um: NDArray[np.float64]
+    marks: NDArray[np.float64]
+
+    def state_of(self, window: Window, *widths: float) -> bytes:
+        """What the lines in a window depend on."""
+        (top, bottom), (left, right) = window
+        y0, x0, y1, x1 = (self.boxes_um / GRID_MPP).T
+        inside = (y1 > top - 1) & (y0 < bottom + 1) & (x1 > left - 1) & (x0 < right + 1)
+        content = self.marks[inside].tobytes() + np.array(widths, float).tobytes()
+        return hashlib.blake2b(content, digest_size=16).digest()
+
+
 def measure_territories(
     fibers: LabelArray,
     mpp: tuple[float, float],
     *,
     gap_um: float,
     reach_um: float,
+    known: KnownLines | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Measure the lines along which the territories of fibers meet each other and nothing.
@@ -35,6 +74,8 @@ def measure_territories(
         Gap up to which two fibers are near each other.
     reach_um : float
         Gap up to which their territories meet, at least `gap_um`; a territory ends at half of it.
+    known : KnownLines, optional
+        What was drawn before of a section of which little has changed; the result is the same.
     progress : callable, optional
         Called as ``progress("contacts", done, total)`` after every window.
 
@@ -69,10 +110,17 @@ def measure_territories(
     for done, (rows, columns) in enumerate(windows):
         if progress:
             progress("contacts", done, len(windows))
-        y0, y1, x0, x1 = rows.start, rows.stop, columns.start, columns.stop
-        piece = _read(view, (y0 - 2 * margin, y1), (x0 - 2 * margin, x1))
-        if (piece > 0).any():
-            parts.append(_lines(piece, margin, radius, gap_um / GRID_MPP))
+        window = (rows.start - 2 * margin, rows.stop), (columns.start - 2 * margin, columns.stop)
+        state = b"" if known is None else known.state_of(window, gap_um, reach_um)
+        before, lines = (None if known is None else known.drawn.get(window)) or (None, _NOTHING)
+        if before != state:
+            piece = _read(view, *window)
+            lines = _NOTHING
+            if (piece > 0).any():
+                lines = _lines(piece, margin, radius, gap_um / GRID_MPP)
+            if known is not None:
+                known.drawn[window] = state, lines
+        parts.append(lines)
     if progress:
         progress("contacts", len(windows), len(windows))
     key, met, met_gap, near, near_gap = _summed(np.concatenate([_NOTHING, *parts], axis=1))
@@ -109,9 +157,7 @@ def _read(view: GridView, rows: tuple[int, int], columns: tuple[int, int]) -> ND
     return np.pad(piece, beyond)
 
 
-def _lines(
-    piece: NDArray[np.integer], margin: int, radius: float, near: float
-) -> NDArray[np.int64]:
+def _lines(piece: NDArray[np.integer], margin: int, radius: float, near: float) -> Lines:
     """The lines between the territories of a window, a margin around it left out."""
     import cv2
 
@@ -144,7 +190,7 @@ def _lines(
     return _summed(np.concatenate(found, axis=1))
 
 
-def _summed(lines: NDArray[np.int64]) -> NDArray[np.int64]:
+def _summed(lines: Lines) -> Lines:
     """One column per key, the first row, with the sums of the others."""
     lines = lines[:, np.argsort(lines[0], kind="stable")]
     first = np.flatnonzero(np.diff(lines[0], prepend=-1))

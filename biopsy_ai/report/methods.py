@@ -79,6 +79,12 @@ METHODS = (
         _segmented,
     ),
     Method(
+        "A person reviewed the section. Fibers whose outline was corrected were measured again, "
+        "and so was what lies around and between all fibers; types, conditions and exclusions that "
+        "the person decided stand in the place of those that were measured.",
+        lambda summary: bool(summary.get("review")),
+    ),
+    Method(
         "Dyes are separated by optical density, with directions estimated from the slide itself.",
         _separated,
         (_RUIFROK, "Macenko et al. 2009"),

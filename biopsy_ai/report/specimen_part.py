@@ -50,6 +50,7 @@ def specimen_part(summary: Mapping[str, Any]) -> Part:
         ("Image file", image.get("file")),
         ("Outlines", _outlines(provenance)),
         ("Analyzed", moment(provenance.get("utc_time"))),
+        ("Reviewed", _review(summary.get("review"))),
         ("Program", f"biopsy-ai {provenance.get('biopsy_ai_version') or 'of unknown version'}"),
     ]
     return Part("Specimen", (Facts(tuple((name, str(text)) for name, text in pairs if text)),))
@@ -95,6 +96,33 @@ def _extent(image: Mapping[str, Any]) -> str:
         f"{number(height)} × {number(width)} mm, {shape[0]:,} × {shape[1]:,} pixels "
         "(height × width)"
     )
+
+
+def _review(review: Any) -> str:
+    """Who corrected the section, when, and what became of its fibers."""
+    if not isinstance(review, Mapping):
+        return ""
+    names = " and ".join(str(name) for name in review.get("reviewers") or ())
+    told = [names and f"by {names}", moment(review.get("last_utc"))]
+    counts = {
+        name: int(n) for name, n in (review.get("fibers") or {}).items() if isinstance(n, int)
+    }
+    changed = [words.format(counts[name]) for name, words in _CHANGES.items() if counts.get(name)]
+    if "corrected" in counts:
+        share = f"{counts['corrected']:,} of {counts.get('after', 0):,} fibers changed"
+        told.append(share + (f" ({'; '.join(changed)})" if changed else ""))
+    for name, words in (("removed", "removed"), ("accepted", "accepted as they were")):
+        if counts.get(name):
+            told.append(f"{counts[name]:,} {words}")
+    return ", ".join(part for part in told if part) or "by a person"
+
+
+_CHANGES = {
+    "outline": "outlines: {}",
+    "type": "types: {}",
+    "condition": "conditions: {}",
+    "exclusion": "left out or taken in: {}",
+}
 
 
 def _outlines(provenance: Mapping[str, Any]) -> str:
