@@ -59,8 +59,8 @@ class RepeatedLabels:
         return np.where(labels > 0, labels + copy * self.stride, 0).astype(DTYPE)
 
 
-def repeat_results(folder: str | Path, out: Path, n_fibers: int) -> Path:
-    """Repeat the results in a folder until they hold so many fibers, with slide and tables.
+def repeat_results(folder: str | Path, out: Path, n_fibers: int, side_px: int) -> Path:
+    """Repeat the results in a folder until they are so large, with slide and tables.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ def repeat_results(folder: str | Path, out: Path, n_fibers: int) -> Path:
         Folder to make; the slide is written beside it.
     n_fibers
         At least so many fibers.
+    side_px
+        At least so many label pixels along either side.
 
     Returns
     -------
@@ -78,7 +80,8 @@ def repeat_results(folder: str | Path, out: Path, n_fibers: int) -> Path:
     """
     saved = read_analysis(folder)
     segmentation = saved.segmentation
-    repeats = int(np.ceil(np.sqrt(n_fibers / len(saved.fibers))))
+    enough = np.sqrt(n_fibers / len(saved.fibers)), side_px / min(segmentation.labels.shape)
+    repeats = int(np.ceil(max(enough)))
     fibers = _repeated(segmentation.labels, repeats)
     out.mkdir(parents=True, exist_ok=True)
     slide_path = out.parent / f"{out.name}.tif"
@@ -108,6 +111,7 @@ def repeat_results(folder: str | Path, out: Path, n_fibers: int) -> Path:
             "image_file": str(slide_path.resolve()),
             "image_sha256": slide.sha256(),
         }
+        summary["image"]["shape"] = list(slide.shape)
     write_json(out / "summary.json", {**summary, "files": files})
     return slide_path
 
