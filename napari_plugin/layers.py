@@ -25,9 +25,9 @@ METADATA_KEY = "biopsy_ai"
 CHANNEL_COLORS = (
     (("dapi", "hoechst", "nuclei", "405"), "blue"),
     (("laminin", "dystrophin", "border", "wga", "membrane", "caveolin"), "gray"),
-    (("mhc1", "mhc i", "type i", "slow", "myh7", "ba-d5", "546", "568", "594"), "red"),
-    (("mhc2a", "iia", "fast", "myh2", "sc-71", "488", "fitc", "gfp"), "green"),
     (("mhc2x", "iix", "myh1", "6h1", "647", "cy5"), "magenta"),
+    (("mhc2a", "type ii", "mhc ii", "fast", "myh2", "sc-71", "488", "fitc", "gfp"), "green"),
+    (("mhc1", "mhc i", "type i", "slow", "myh7", "ba-d5", "546", "568", "594"), "red"),
 )
 """Colors of channels by what their name holds, the first that fits."""
 
@@ -245,4 +245,5 @@ def shows_slide(layer: Any, path: Path, mpp: tuple[float, float]) -> bool:
     facts = facts_of(layer)
     if "path" not in facts or facts.get("mpp") is None or "mpp_source" not in facts:
         return False
-    return Path(facts["path"]) == path and bool(np.allclose(facts["mpp"], mpp, rtol=1e-6))
+    same = Path(facts["path"]).resolve() == path.resolve()
+    return same and bool(np.allclose(facts["mpp"], mpp, rtol=1e-6))
