@@ -7,17 +7,21 @@ import warnings
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, QTimer
 
 from biopsy_ai.errors import BiopsyError, Cancelled
+from biopsy_ai.rescoring import SectionMemory
 from biopsy_ai.review.edited_labels import frozen_copy
 
 if TYPE_CHECKING:
     from biopsy_ai.review import Review
     from napari_plugin.section import OpenSection
 
-WAIT_S = 1.5
+WAIT_MS = 1500
 """So long after the last edit scoring begins. [default]"""
+
+LOOK_MS = 50
+"""So often is looked whether it has ended."""
 
 
 class Rescoring(QObject):
@@ -32,6 +36,7 @@ class Rescoring(QObject):
     def __init__(self, section: OpenSection) -> None:
         super().__init__()
         self._section = ref(section)
+        self._memory = SectionMemory()
         self._timer: QTimer | None = None
         self._run: _Run | None = None
         self.is_due = False
@@ -41,13 +46,8 @@ class Rescoring(QObject):
         if QCoreApplication.instance() is None:
             return
         self._stop_run()
-        if self._timer is None:
-            self._timer = QTimer(self)
-            self._timer.setSingleShot(True)
-            self._timer.setInterval(round(1000 * WAIT_S))
-            self._timer.timeout.connect(self._begin)
         self.is_due = True
-        self._timer.start()
+        self._wait(WAIT_MS)
 
     def stop(self) -> None:
         """Do no more."""
@@ -56,77 +56,71 @@ class Rescoring(QObject):
         self._stop_run()
         self.is_due = False
 
-    def _begin(self) -> None:
+    def _wait(self, ms: int) -> None:
+        if self._timer is None:
+            self._timer = QTimer(self)
+            self._timer.setSingleShot(True)
+            self._timer.timeout.connect(self._go_on)
+        self._timer.start(ms)
+
+    def _go_on(self) -> None:
+        """Begin, or take over what was found, or look again."""
         section = self._section()
-        if section is not None and section.is_open:
-            self._run = _Run(section.review)
-            self._run.ended.connect(self._on_end)
-            self._run.start()
+        if section is None or not section.is_open:
+            return
+        if self._run is None:
+            self._run = _Run(section.review, self._memory)
+        if not self._run.ended.is_set():
+            self._wait(LOOK_MS)
+            return
+        run, self._run, self.is_due = self._run, None, False
+        if run.problem:
+            section.tell(f"The scores could not be made again. {run.problem}")
+            section.scores_changed.emit()
+        else:
+            section.take_over(run.result)
 
     def _stop_run(self) -> None:
         if self._run is not None:
-            self._run.stop()
+            self._run.stopped.set()
             self._run = None
 
-    def _on_end(self, run: _Run, result: Any, problem: str) -> None:
-        section = self._section()
-        # what an outdated run found may arrive after it was stopped
-        if run is not self._run or section is None or not section.is_open:
-            return
-        self._run, self.is_due = None, False
-        if problem:
-            section.tell(f"The scores could not be made again. {problem}")
-            section.scores_changed.emit()
-        elif result is not None:
-            section.take_over(result)
 
+class _Run:
+    """One scoring in a thread, of the review as it is now."""
 
-class _Run(QObject):
-    """One scoring, of the review as it is now."""
-
-    ended = Signal(object, object, str)
-
-    def __init__(self, review: Review) -> None:
-        super().__init__()
-        self._stop = threading.Event()
+    def __init__(self, review: Review, memory: SectionMemory) -> None:
+        self.stopped, self.ended = threading.Event(), threading.Event()
+        self.result: Any = None
+        self.problem = ""
         # the review goes on meanwhile
         drawn: Any = review.labels
         labels = frozen_copy(drawn)
         self._state = (review.saved, review.table.copy(), labels, review.boxes.copy())
-        self._corrections = review.corrections()
-
-    def start(self) -> None:
+        self._corrections, self._memory = review.corrections(), memory
         threading.Thread(target=self._work, name="biopsy-ai scores", daemon=True).start()
-
-    def stop(self) -> None:
-        """Have it end at its next step."""
-        self._stop.set()
 
     def _work(self) -> None:
         from biopsy_ai.pipeline import rescore
 
-        result, problem = None, ""
         with warnings.catch_warnings():
             # one that is shown from another thread can stop the window
             warnings.simplefilter("ignore")
             try:
-                result = rescore(*self._state, corrections=self._corrections, progress=self._go_on)
+                self.result = rescore(
+                    *self._state,
+                    corrections=self._corrections,
+                    memory=self._memory,
+                    progress=self._check,
+                )
             except Cancelled:
                 return
             except BiopsyError as error:
-                problem = str(error)
+                self.problem = str(error)
             except Exception as error:  # the window has to say it, whatever it is
-                problem = f"Unexpected error ({type(error).__name__}: {error})"
-        if not self._stop.is_set():
-            self._tell(result, problem)
+                self.problem = f"Unexpected error ({type(error).__name__}: {error})"
+        self.ended.set()
 
-    def _tell(self, result: Any, problem: str) -> None:
-        try:
-            self.ended.emit(self, result, problem)
-        except RuntimeError:
-            # the window was closed meanwhile
-            return
-
-    def _go_on(self, stage: str, done: int, total: int) -> None:
-        if self._stop.is_set():
+    def _check(self, stage: str, done: int, total: int) -> None:
+        if self.stopped.is_set():
             raise Cancelled("the fibers have changed")

@@ -215,18 +215,23 @@ class OpenSection:
         for key in mine:
             del self.layers[key]
         if "fibers" in mine:
-            self.close()
+            viewer = self.viewer
+            # napari removes what is selected one by one, and stumbles where one is gone already
+            self._close(set() if viewer is None else set(viewer.layers.selection))
         return bool(mine)
 
     def close(self) -> None:
         """Remove the layers, and release the review for others. All edits are saved already."""
+        self._close(set())
+
+    def _close(self, leaving: set[Layer]) -> None:
         if not self.is_open:
             return
         self.is_open = False
         self._rescoring.stop()
         viewer = self.viewer
         if viewer is not None:
-            self._drawn.remove_from(viewer)
+            self._drawn.remove_from(viewer, leaving)
         self.layers.clear()
         self.review.close()
         self._drawn.close()
@@ -321,6 +326,8 @@ _SECTIONS: WeakKeyDictionary[Any, Sections] = WeakKeyDictionary()
 
 def sections_of(viewer: ViewerModel) -> Sections:
     """The sections that are open in a viewer."""
+    # what napari hands to widgets may be a proxy, which does not live as long
+    viewer = getattr(viewer, "__wrapped__", viewer)
     if viewer not in _SECTIONS:
         _SECTIONS[viewer] = Sections(viewer)
     return _SECTIONS[viewer]
@@ -346,6 +353,7 @@ def open_results(
         If the folder holds no results, or its review is open elsewhere.
     """
     from biopsy_ai.review import Review
+    from napari_plugin.settings import read_settings
 
     sections = sections_of(viewer)
     found = sections.of_folder(folder)
@@ -353,7 +361,8 @@ def open_results(
         sections.activate(found)
         viewer.layers.selection.active = found.layers.get("fibers")
         return found
-    review = Review.open(folder, slide=slide)
+    user = read_settings().user_name or None
+    review = Review.open(folder, user=user, slide=slide)
     problem, image = "", None
     try:
         try:

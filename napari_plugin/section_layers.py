@@ -177,11 +177,11 @@ class SectionLayers:
         if layer is not None:
             layer.refresh(extent=False, thumbnail=False)
 
-    def remove_from(self, viewer: ViewerModel) -> None:
-        """Remove those that are left; layers that were there before stay."""
+    def remove_from(self, viewer: ViewerModel, leaving: set[Layer]) -> None:
+        """Remove those that are left, but not those that leave already or were there before."""
+        kept = [*leaving, *self._borrowed]
         for layer in [*self.layers.values(), *self._others]:
-            if layer in viewer.layers and not any(layer is each for each in self._borrowed):
-                # those that are selected are about to be removed by the user
+            if layer in viewer.layers and not any(layer is each for each in kept):
                 viewer.layers.remove(layer)
 
     def close(self) -> None:
