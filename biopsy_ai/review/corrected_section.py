@@ -156,10 +156,10 @@ class CorrectedSection:
         gone = set(self.ids.tolist()) - present
         self.boxes = _with_boxes(self.ids, self.boxes, gone, ids, boxes)
         self._base = _with_rows(self._base, gone, new)
-        decided = [label for label in self.decisions if label in present]
-        touched = sorted({*decided, *ids.tolist()})
-        rows = self._base.take(np.searchsorted(self._base["label"], touched))
-        rows = with_corrections(rows, self.corrections(touched, {}))
+        labels = self._base["label"].to_numpy(np.int64)
+        touched = np.flatnonzero(np.isin(labels, [*self.decisions, *ids.tolist()]))
+        rows = self._base.take(touched)
+        rows = with_corrections(rows, self.corrections(labels[touched].tolist(), {}))
         self.table = self._base.copy()
         _put_rows(self.table, rows)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from biopsy_ai.errors import ReviewError
 from biopsy_ai.review.patch import Patch, patch_from_json, patch_to_json
+from biopsy_ai.review.vocabulary import check_condition, check_reason, check_type
 
 OPERATIONS = (
     "accept",
@@ -174,7 +177,21 @@ def _fields(value: Any) -> Fields:
 def _pair(name: str, pair: Any) -> tuple[Any, Any]:
     if name not in FIELDS or not isinstance(pair, list) or len(pair) != 2:
         raise ValueError(f"the field {name!r} is not known, or has no value before and after")
-    kind = bool if name == "accepted" else str
-    if not isinstance(pair[1], kind):
-        raise ValueError(f"the field {name!r} has the value {pair[1]!r}")
-    return pair[0], pair[1]
+    before, after = pair
+    if name == "accepted":
+        if after is not True:
+            raise ValueError(f"the field accepted has the value {after!r}")
+        return bool(before), True
+    try:
+        _CHECKS[name](_text(after))
+    except ReviewError as error:
+        raise ValueError(str(error)) from None
+    return _text(before), after
+
+
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "type": check_type,
+    "condition": check_condition,
+    # nothing against a fiber takes it in again
+    "exclusion": lambda reason: reason and check_reason(reason),
+}
