@@ -241,8 +241,11 @@ def _gap_um(one: NDArray[np.bool_], other: NDArray[np.bool_], mpp: tuple[float, 
     """Width of what lies between two masks where they are nearest, µm."""
     from scipy.spatial import cKDTree
 
-    between = cKDTree(_border_um(one, mpp)).query(_border_um(other, mpp))[0]
-    return max(float(between.min()) - float(np.mean(mpp)), 0.0)
+    borders = _border_um(one, mpp), _border_um(other, mpp)
+    nearest = cKDTree(borders[0]).query(borders[1])[1]
+    # from side to side of the pixels, not from center to center
+    apart = np.maximum(np.abs(borders[0][nearest] - borders[1]) - mpp, 0.0)
+    return float(np.hypot(*apart.T).min())
 
 
 def _filling(
@@ -258,16 +261,23 @@ def _filling(
     smaller = min(int(one.sum()), int(other.sum())) * mpp[0] * mpp[1]
     radius_um = 0.5 * gap_um * (1.0 + 0.25 * gap_um / np.sqrt(smaller / np.pi))
     reach = [int(np.ceil(radius_um / side)) + 2 for side in mpp]
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach[1] + 1, 2 * reach[0] + 1))
-    pad = max(reach) + 1
+    pad = 2 * max(reach) + 1
 
     def padded(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         return np.pad(mask, pad).view(np.uint8)
 
-    closed = cv2.morphologyEx(padded(one | other), cv2.MORPH_CLOSE, kernel)
-    near = cv2.dilate(padded(one), kernel) & cv2.dilate(padded(other), kernel)
+    closed = cv2.morphologyEx(padded(one | other), cv2.MORPH_CLOSE, _disc(reach))
+    # a place in the gap may be as far from one of them as the gap is wide
+    wide = _disc([2 * side for side in reach])
+    near = cv2.dilate(padded(one), wide) & cv2.dilate(padded(other), wide)
     filled = (closed & near)[pad:-pad, pad:-pad] > 0
     return np.asarray(filled & ~one & ~other)
+
+
+def _disc(reach: list[int]) -> NDArray[np.uint8]:
+    """A disc that does not come to a point, with which it would enter gaps of one pixel."""
+    y, x = np.ogrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
+    return (((y / (reach[0] + 0.5)) ** 2 + (x / (reach[1] + 0.5)) ** 2) <= 1).astype(np.uint8)
 
 
 def _n_main_parts(
