@@ -48,10 +48,17 @@ def open_hashed(path: str | Path, config: AnalysisConfig, progress: Progress | N
     return slide
 
 
-def reopen(saved: SavedAnalysis, progress: Progress | None) -> Slide | None:
+def reopen(saved: SavedAnalysis, slide: Slide | None, progress: Progress | None) -> Slide | None:
     """Open the slide of an analysis again, and make sure that it is the same: the stage ``"open"``.
 
-    None where outlines alone were analyzed.
+    Parameters
+    ----------
+    saved
+        The analysis; of outlines alone there is no slide to open.
+    slide
+        The slide where it is open already.
+    progress
+        As everywhere.
 
     Raises
     ------
@@ -59,20 +66,25 @@ def reopen(saved: SavedAnalysis, progress: Progress | None) -> Slide | None:
         If it is missing, or another image stands in its place.
     """
     recorded = (saved.summary.get("provenance") or {}).get("image_sha256")
-    if saved.summary.get("image") is None and recorded is None:
-        return None
+    if recorded is None:
+        return slide
     if progress is not None:
         progress("open", 0, 1)
-    slide = saved.open_slide()
-    if recorded and slide.sha256() != recorded:
-        slide.close()
-        raise SlideReadError(
-            f"{slide.path}: has changed since {saved.folder} was made from it, so it cannot be "
-            "measured again. Put the slide of that time back, or analyze this one on its own."
-        )
-    if progress is not None:
-        progress("open", 1, 1)
-    return slide
+    opened = slide or saved.open_slide()
+    try:
+        if opened.sha256() != recorded:
+            raise SlideReadError(
+                f"{opened.path}: has changed since {saved.folder} was made from it, so it cannot "
+                "be measured again. Put the slide of that time back, or analyze this one on its "
+                "own."
+            )
+        if progress is not None:
+            progress("open", 1, 1)
+    except BaseException:
+        if slide is None:
+            opened.close()
+        raise
+    return opened
 
 
 def check_agreement(slide: Slide, config: AnalysisConfig) -> None:

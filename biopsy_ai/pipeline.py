@@ -145,7 +145,7 @@ def reanalyze(
     if isinstance(slide, str | Path):
         saved = replace(saved, slide_path=Path(slide))
     with watch.stage("open"):
-        opened = given or reopen(saved, progress)
+        opened = reopen(saved, given, progress)
     try:
         return _reanalyze(
             saved, labels, corrections, opened, progress, watch, opened_here=given is None
