@@ -14,7 +14,6 @@ from napari_plugin.review_widget import ReviewWidget
 from napari_plugin.save_widget import SaveWidget
 from napari_plugin.scores_widget import ScoresWidget
 from napari_plugin.section import sections_of
-from napari_plugin.train_widget import TrainWidget
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -37,14 +36,12 @@ class Panel(QWidget):
         self.review = ReviewWidget(napari_viewer)
         self.scores = ScoresWidget(napari_viewer)
         self.save = SaveWidget(napari_viewer)
-        self.train = TrainWidget(napari_viewer)
         pages = (
             ("Analyze", self.analyze),
             ("Fibers", self.fibers),
             ("Review", self.review),
             ("Scores", self.scores),
             ("Save", self.save),
-            ("Train", self.train),
         )
         for title, tab in pages:
             self.tabs.addTab(_scrolling(tab), title)

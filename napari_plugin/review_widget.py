@@ -122,9 +122,11 @@ class ReviewWidget(QWidget):
         layout.addLayout(conditions)
         layout.addWidget(self.message)
 
-    def _button(self, name: str, key: str, tip: str, act: Callable[[], None]) -> QPushButton:
-        short = shown_key(key)
-        button = QPushButton(f"{name}  {short}" if len(short) == 1 else name)
+    def _button(
+        self, text: str, key: str, tip: str, act: Callable[[], None], name: str = ""
+    ) -> QPushButton:
+        name, short = name or text, shown_key(key)
+        button = QPushButton(f"{text}  {short}" if len(short) == 1 else text)
         button.setToolTip(f"{tip}  [{short}]")
         button.setMinimumWidth(0)
         button.clicked.connect(lambda *_: act())
@@ -134,13 +136,15 @@ class ReviewWidget(QWidget):
 
     def _type_button(self, name: str, key: str) -> QPushButton:
         shown = "?" if name == "undetermined" else name
-        button = self._button(shown, key, f"The type is {name}", lambda: self.set_type(name))
-        self.buttons[f"type {name}"] = button
-        return button
+        return self._button(
+            shown, key, f"The type is {name}", lambda: self.set_type(name), f"type {name}"
+        )
 
     def _condition_button(self, name: str, key: str) -> QPushButton:
         tip = "Nothing is wrong with it" if name == "normal" else f"Mark as {name}"
-        return self._button(name.capitalize(), key, tip, lambda: self.set_condition(name))
+        return self._button(
+            name.capitalize(), key, tip, lambda: self.set_condition(name), f"condition {name}"
+        )
 
     # the section
 

@@ -36,6 +36,11 @@ def nuclei_of(
             "label": ids,
             "centroid_y_um": centers[:, 0] * mpp[0],
             "centroid_x_um": centers[:, 1] * mpp[1],
+            "area_um2": area * mpp[0] * mpp[1],
+            "axis_major_length_um": 6.0,
+            "axis_minor_length_um": 6.0,
+            "circularity": 1.0,
+            "hematoxylin": 0.8,
             "tissue_class": pd.array([1] * n, dtype="Int64"),
             "class": kinds,
         }
