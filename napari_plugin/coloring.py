@@ -133,10 +133,12 @@ def color_by(key: str, table: pd.DataFrame) -> Coloring:
 
 def known_colorings(table: pd.DataFrame) -> list[str]:
     """Keys of the colorings that a table has values for."""
+    # that no fiber is left out is worth knowing too
     return [
         key
         for key, (_, _, column) in COLORINGS.items()
-        if column is None or (column in table and _any_known(table[column]))
+        if column is None
+        or (column in table and (column == "excluded" or _any_known(table[column])))
     ]
 
 

@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from biopsy_ai import RESEARCH_USE_ONLY
 from napari_plugin.column_names import column_title
+from napari_plugin.following import Following
 from napari_plugin.section import OpenSection, sections_of
 from napari_plugin.table_filter import EXAMPLE, FilterError, filter_rows
 from napari_plugin.table_model import FiberTableModel, first_columns
@@ -53,6 +54,7 @@ class FiberTable(QWidget):
         super().__init__()
         self._sections = sections_of(napari_viewer)
         self._section: OpenSection | None = None
+        self._following = Following(self)
         self._busy = False
         self._placed = False
         self.model = FiberTableModel()
@@ -82,7 +84,8 @@ class FiberTable(QWidget):
         self.select_button.clicked.connect(self._on_select_all)
         self.view.selectionModel().selectionChanged.connect(self._on_rows)
         self._menu.aboutToShow.connect(self._fill_menu)
-        self._sections.active_changed.connect(self._on_active)
+        self.model.modelReset.connect(self._on_reset)
+        self._following.follow((self._sections.active_changed, self._on_active))
         self._on_active()
 
     def sizeHint(self) -> QSize:
@@ -145,9 +148,7 @@ class FiberTable(QWidget):
     def _on_active(self, *_: Any) -> None:
         old, self._section = self._section, self._sections.active
         if old is not None:
-            old.selection_changed.disconnect(self._on_selection, missing_ok=True)
-            old.fibers_changed.disconnect(self._on_fibers, missing_ok=True)
-            old.scores_changed.disconnect(self._on_fibers, missing_ok=True)
+            self._following.leave(*self._slots(old))
         section = self._section
         for part in (self.filter, self.columns, self.select_button):
             part.setEnabled(section is not None)
@@ -155,13 +156,18 @@ class FiberTable(QWidget):
             self.model.show_table(self.model.table.iloc[:0])
             self._tell()
             return
-        section.selection_changed.connect(self._on_selection)
-        section.fibers_changed.connect(self._on_fibers)
-        section.scores_changed.connect(self._on_fibers)
+        self._following.follow(*self._slots(section))
         table = section.review.table
         self.model.show_table(table, first_columns(table))
         self._fit_columns()
         self.apply_filter()
+
+    def _slots(self, section: OpenSection) -> tuple[tuple[Any, Any], ...]:
+        return (
+            (section.selection_changed, self._on_selection),
+            (section.fibers_changed, self._on_fibers),
+            (section.scores_changed, self._on_fibers),
+        )
 
     def _on_fibers(self, *_: Any) -> None:
         """Show the table as it is after an edit, where it was scrolled to."""
@@ -205,7 +211,6 @@ class FiberTable(QWidget):
             return
         self.problem.setText("")
         self.model.pick(picked)
-        self._mark(self._section.selection)
         self._tell()
 
     def _tell(self) -> None:
@@ -247,6 +252,10 @@ class FiberTable(QWidget):
             self.view.scrollTo(self.model.index(int(rows.min()), 0))
         self._tell()
 
+    def _on_reset(self) -> None:
+        if self._section is not None:
+            self._mark(self._section.selection)
+
     def _mark(self, labels: NDArray[np.int64]) -> None:
         chosen = row_selection(self.model, self.model.rows_of(labels))
         was, self._busy = self._busy, True
@@ -273,8 +282,6 @@ class FiberTable(QWidget):
         first = [name for name in self.model.columns if name in chosen]
         self.model.show_columns([*first, *(name for name in chosen if name not in first)])
         self._fit_columns()
-        if self._section is not None:
-            self._mark(self._section.selection)
 
 
 def show_table(viewer: Viewer) -> None:

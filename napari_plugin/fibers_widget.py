@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_plugin.coloring import COLORINGS, known_colorings
 from napari_plugin.column_names import column_title
 from napari_plugin.fiber_table import show_table
+from napari_plugin.following import Following
 from napari_plugin.histogram import (
     Histogram,
     bands_in_words,
@@ -49,6 +50,7 @@ class FibersWidget(QWidget):
         self._viewer = ref(napari_viewer)
         self._sections = sections_of(napari_viewer)
         self._section: OpenSection | None = None
+        self._following = Following(self)
         self.color_by = QComboBox()
         self.color_by.setToolTip("What the colors of the fibers say")
         self.outlines = QCheckBox("&Outlines only")
@@ -67,7 +69,7 @@ class FibersWidget(QWidget):
         self.measure.currentIndexChanged.connect(self._on_measure)
         self.histogram.brushed.connect(self._on_brushed)
         self.table_button.clicked.connect(self._on_table)
-        self._sections.active_changed.connect(self._on_active)
+        self._following.follow((self._sections.active_changed, self._on_active))
         self._on_active()
 
     def _lay_out(self) -> None:
@@ -99,16 +101,14 @@ class FibersWidget(QWidget):
     def _on_active(self, *_: Any) -> None:
         old, self._section = self._section, self._sections.active
         if old is not None:
-            for signal, slot in self._slots(old):
-                signal.disconnect(slot, missing_ok=True)
+            self._following.leave(*self._slots(old))
         section = self._section
         self.nothing.setVisible(section is None)
         self._parts.setVisible(section is not None)
         if section is None:
             self.histogram.show_bars(None, [], np.empty(0, np.int64))
             return
-        for signal, slot in self._slots(section):
-            signal.connect(slot)
+        self._following.follow(*self._slots(section))
         self._fill()
         self._on_coloring()
         self._draw()

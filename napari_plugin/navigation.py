@@ -23,7 +23,7 @@ STAY = 4.0
 CLICK_PX = 4.0
 """A mouse that moved less than this while its button was down has clicked, screen pixels."""
 
-ADDING_KEYS = frozenset({"Shift", "Control", "Meta"})
+ADDING_KEYS = ("Shift", "Control", "Meta")
 """With one of these a click adds to the selection, or takes from it."""
 
 

@@ -308,7 +308,7 @@ class Sections:
         if not clicked or section is None:
             return
         if layer is None or any(layer is each for each in section.layers.values()):
-            add = bool(ADDING_KEYS & {str(key) for key in event.modifiers})
+            add = any(key in event.modifiers for key in ADDING_KEYS)
             click(section, event.position, add=add)
 
 

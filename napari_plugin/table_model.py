@@ -154,10 +154,11 @@ class FiberTableModel(QAbstractTableModel):
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         if not 0 <= column < len(self._columns):
             return
-        self.layoutAboutToBeChanged.emit()
+        # to tell where every selected cell went takes far longer than to select rows anew
+        self.beginResetModel()
         self._sorted_by = (self._columns[column], order == Qt.SortOrder.AscendingOrder)
         self._arrange()
-        self.layoutChanged.emit()
+        self.endResetModel()
 
     def _cells(self, name: str) -> Any:
         if name not in self._values:

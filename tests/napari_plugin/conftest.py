@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +13,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("napari", reason="napari is not installed: pip install biopsy-ai[gui]")
-
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_plugin.section import OpenSection
 
-CENTER_UM = 12.0
-"""Of fiber 1, along both axes; the others follow every 24 µm, four in a row."""
+WITHOUT_NAPARI = {"test_opencv.py", "test_samples.py", "test_window.py"}
+"""Modules that run, or say that they are skipped, where the extra "gui" is not installed."""
+
+collect_ignore = [
+    path.name
+    for path in Path(__file__).parent.glob("test_*.py")
+    if find_spec("napari") is None and path.name not in WITHOUT_NAPARI
+]
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +47,10 @@ def drawn_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with found:
         drawn, nuclei = nuclei_of(found.labels.shape, 4)
         nuclei["fiber"] = [1, 0, 2, 3]
+        for name in ("area_um2", "axis_major_length_um", "axis_minor_length_um", "circularity"):
+            nuclei[name] = [28.0, 30.0, 28.0, 29.0]
+        for name in ("hematoxylin", "depth_um", "relative_depth"):
+            nuclei[name] = 0.5
         classes = np.full((72, 96), 2, np.uint8)
         classes[np.asarray(found.labels)[::2, ::2] > 0] = 1
         tissue = TissueMap(classes, (1.0, 1.0))
@@ -75,8 +85,10 @@ def model() -> ViewerModel:
 
 
 @pytest.fixture
-def opened(model: ViewerModel, results: Path) -> OpenSection:
+def opened(model: ViewerModel, results: Path) -> Iterator[OpenSection]:
     """The results, open in a viewer without window."""
     from napari_plugin.section import open_results
 
-    return open_results(model, results)
+    section = open_results(model, results)
+    yield section
+    section.close()

@@ -119,8 +119,9 @@ def test_only_what_is_known_is_offered() -> None:
             "excluded": ["", ""],
         }
     )
-    assert known_colorings(table) == ["outline", "min_feret_um"]
-    assert first_coloring(table) == "outline"
+    assert known_colorings(table) == ["outline", "min_feret_um", "excluded"]
+    assert first_coloring(table) == "excluded"
+    assert first_coloring(table[["label"]]) == "outline"
     table["type"] = ["I", ""]
     assert first_coloring(table) == "type"
 
