@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QCompleter,
     QFormLayout,
-    QGroupBox,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -107,28 +106,31 @@ class AnalysisForm(QWidget):
         self.show_idle()
 
     def _lay_out(self) -> None:
-        section, patient, results = (QGroupBox(name) for name in ("Section", "Patient", "Results"))
-        fields = _form(section)
-        fields.addRow("Sectio&n", self.section)
-        fields.addRow("S&tain", self.stain)
-        fields.addRow("Pi&xel size (µm)", self.pixel_size)
-        fields.addRow(self.channels)
-        fields.addRow("Re&gion", _beside(self.region, self.draw))
-        _form_of(fields, self.region).setBuddy(self.region)
-        fields = _form(patient)
-        fields.addRow("&Muscle", self.muscle)
-        fields.addRow("S&ide", self.side)
-        fields.addRow("&Age", self.age)
-        fields.addRow("&Sex", self.sex)
-        fields = _form(results)
-        fields.addRow("Mod&el", self.model)
-        fields.addRow("F&older", _beside(self.folder, self.choose_folder))
-        _form_of(fields, self.folder).setBuddy(self.folder)
+        fields = QFormLayout()
+        fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for title, first, *others in (
+            ("Sectio&n", self.section),
+            ("S&tain", self.stain),
+            ("Pi&xel size (µm)", self.pixel_size),
+            ("", self.channels),
+            ("Re&gion", self.region, self.draw),
+            ("&Muscle", self.muscle),
+            ("S&ide", self.side),
+            ("&Age", self.age),
+            ("&Sex", self.sex),
+            ("Mod&el", self.model),
+            ("F&older", self.folder, self.choose_folder),
+        ):
+            if not title:
+                fields.addRow(first)
+                continue
+            label = QLabel(title)
+            label.setBuddy(first)
+            fields.addRow(label, _row(first, *others) if others else first)
         fields.addRow(self.place)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        for group in (section, patient, results):
-            layout.addWidget(group)
+        layout.addLayout(fields)
         layout.addWidget(self.reason)
         layout.addLayout(_row(self.run_button, self.cancel_button))
         layout.addWidget(self.stage)
@@ -240,31 +242,10 @@ def _words() -> QLabel:
     return label
 
 
-def _form(group: QGroupBox) -> QFormLayout:
-    form = QFormLayout(group)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return form
-
-
 def _row(*widgets: QWidget) -> QHBoxLayout:
+    """Widgets beside each other; what can grow takes the room."""
     row = QHBoxLayout()
     row.setContentsMargins(0, 0, 0, 0)
     for widget in widgets:
         row.addWidget(widget)
     return row
-
-
-def _beside(*widgets: QWidget) -> QWidget:
-    """Widgets in a row; the first takes the room."""
-    holder = QWidget()
-    row = _row(*widgets)
-    row.setStretch(0, 1)
-    holder.setLayout(row)
-    return holder
-
-
-def _form_of(form: QFormLayout, field: QWidget) -> QLabel:
-    """The label of the row that holds a field."""
-    label = form.labelForField(field.parentWidget())
-    assert isinstance(label, QLabel)
-    return label

@@ -8,7 +8,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from biopsy_ai import RESEARCH_USE_ONLY, __version__
-from biopsy_ai.cli import analysis, bundled, calibration, evaluation, synthesis, training
+from biopsy_ai.cli import (
+    analysis,
+    bundled,
+    calibration,
+    evaluation,
+    synthesis,
+    training,
+    viewer,
+)
 from biopsy_ai.cli.reporting import epilog
 
 app = typer.Typer(
@@ -34,6 +42,7 @@ app.command(epilog=epilog("biopsy-ai synthesize --preset dystrophy --stain he --
     synthesis.synthesize
 )
 app.command(epilog=epilog("biopsy-ai train --real training.yaml --out models/mine"))(training.train)
+app.command(epilog=epilog("biopsy-ai gui section.svs"))(viewer.gui)
 app.command(epilog=epilog("biopsy-ai samples my_samples"))(bundled.samples)
 app.command(epilog=epilog("biopsy-ai models"))(bundled.models)
 
