@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QFrame,
+    QLabel,
+    QMainWindow,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from biopsy_ai import RESEARCH_USE_ONLY
 from napari_plugin.analyze_widget import AnalyzeWidget
@@ -54,6 +63,14 @@ class Panel(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH_PX, super().sizeHint().height())
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take the whole height of the window, which the table below would share."""
+        super().showEvent(event)
+        window = self.window()
+        if isinstance(window, QMainWindow):
+            corner, side = Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea
+            window.setCorner(corner, side)
 
     def _on_opened(self, *_: Any) -> None:
         """Show the scores of what was just opened."""

@@ -128,7 +128,8 @@ class ReviewWidget(QWidget):
         name, short = name or text, shown_key(key)
         button = QPushButton(f"{text}  {short}" if len(short) == 1 else text)
         button.setToolTip(f"{tip}  [{short}]")
-        button.setMinimumWidth(0)
+        # the columns of buttons share the width, whatever it is
+        button.setMinimumWidth(button.fontMetrics().horizontalAdvance(button.text()) + 8)
         button.clicked.connect(lambda *_: act())
         self.buttons[name] = button
         self._actions[name] = (key, act)
