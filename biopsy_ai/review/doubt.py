@@ -96,8 +96,9 @@ class Doubts:
         fibers = saved.fibers
         kept = ~is_excluded(fibers)
         self._factor = np.where(kept, 1.0, LEFT_OUT_WEIGHT)
-        typical = fibers["area_um2"].to_numpy(float)[kept if kept.any() else slice(None)]
-        area = fibers["area_um2"].to_numpy(float) / max(float(np.median(typical)), 1e-9)
+        area = fibers["area_um2"].to_numpy(float)
+        if len(area):
+            area = area / np.median(area[kept] if kept.any() else area)
         self._add_outlines(fibers, area)
         self._add_types(fibers)
         if saved.contacts is not None and len(saved.contacts):
