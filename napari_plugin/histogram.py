@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.widgets import SpanSelector
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, QTimer, Signal
@@ -256,6 +257,7 @@ class Histogram(FigureCanvasQTAgg):
         axes.set_xlabel(column_title(bars.measure), color=text, fontsize=9)
         axes.set_ylabel("fibers", color=text, fontsize=9)
         axes.tick_params(colors=text, labelsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         for side, spine in axes.spines.items():
             spine.set_color(text)
             spine.set_visible(side in ("left", "bottom"))

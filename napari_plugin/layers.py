@@ -22,6 +22,9 @@ LayerData = tuple[Any, dict[str, Any], str]
 METADATA_KEY = "biopsy_ai"
 """Under which the layers of the plugin say what they show."""
 
+ROLE_COLORS = {"nuclei": "blue", "border": "gray", "I": "red", "IIA": "green", "IIX": "magenta"}
+"""Colors of channels by what the user says that they show."""
+
 CHANNEL_COLORS = (
     (("dapi", "hoechst", "nuclei", "405"), "blue"),
     (("laminin", "dystrophin", "border", "wga", "membrane", "caveolin"), "gray"),
@@ -29,7 +32,7 @@ CHANNEL_COLORS = (
     (("mhc2a", "type ii", "mhc ii", "fast", "myh2", "sc-71", "488", "fitc", "gfp"), "green"),
     (("mhc1", "mhc i", "type i", "slow", "myh7", "ba-d5", "546", "568", "594"), "red"),
 )
-"""Colors of channels by what their name holds, the first that fits."""
+"""Colors of other channels by what their name holds, the first that fits."""
 
 OTHER_COLORS = ("green", "magenta", "cyan", "yellow", "red", "blue")
 """For channels whose name says nothing, in turn."""
@@ -84,8 +87,9 @@ def image_layers(slide: Slide, *, why_no_mpp: str = "") -> list[LayerData]:
         parts = {**shown, **_pyramid(levels), **place, **_full_range(slide)}
         return [(as_data(levels), parts, "image")]
     layers: list[LayerData] = []
-    colors = channel_colors(slide.channel_names)
-    for channel, (name, color) in enumerate(zip(slide.channel_names, colors, strict=True)):
+    roles = {number: role for role, number in slide.channels.items()}
+    names = [roles.get(i, name) for i, name in enumerate(slide.channel_names)]
+    for channel, (name, color) in enumerate(zip(names, channel_colors(names), strict=True)):
         levels = slide_levels(slide, channel)
         shown = {
             "name": f"{slide.name} {name}" if slide.n_channels > 1 else slide.name,
@@ -100,17 +104,16 @@ def image_layers(slide: Slide, *, why_no_mpp: str = "") -> list[LayerData]:
 
 
 def channel_colors(names: Sequence[str]) -> list[str]:
-    """Choose a colormap for each channel by its name, and others in turn."""
+    """Choose a colormap for each channel by its name, no color twice where names say nothing."""
     if len(names) == 1:
         return ["gray"]
-    found = [
-        next(
-            (color for words, color in CHANNEL_COLORS if any(w in name.lower() for w in words)), ""
-        )
-        for name in names
-    ]
+    found = [ROLE_COLORS.get(name, _color_of(name.lower())) for name in names]
     left = [color for color in OTHER_COLORS if color not in found]
     return [color or (left.pop(0) if left else "gray") for color in found]
+
+
+def _color_of(name: str) -> str:
+    return next((color for words, color in CHANNEL_COLORS if any(w in name for w in words)), "")
 
 
 def contrast_of(overview: NDArray[Any]) -> tuple[float, float]:

@@ -147,8 +147,8 @@ def _tell(slide: Slide, why_no_mpp: str) -> None:
 
     if why_no_mpp:
         show_warning(
-            f"{slide.path.name} states no usable pixel size, so it is shown in pixels and not in "
-            "µm. Give the pixel size when you analyze it."
+            f"No pixel size: {slide.path.name} states none that can be used, and is shown in "
+            "pixels instead of µm. Give the pixel size when you analyze it."
         )
     for sentence in slide.warnings:
         if not why_no_mpp or "given pixel size" not in sentence:
