@@ -17,22 +17,13 @@ from numpy.typing import NDArray
 
 from biopsy_ai.corrections import CORRECTED, Corrections
 from biopsy_ai.errors import ReviewError
+from biopsy_ai.rescoring import PATTERN_COLUMNS
 from biopsy_ai.review.edited_labels import editable
 from biopsy_ai.review.entry import Entry
 from biopsy_ai.review.fields import Decisions, corrections_of, with_corrections
 from biopsy_ai.review.patch import Box, Patch, draw_patches, union_of
 from biopsy_ai.review.remeasure import measure_again
 from biopsy_ai.saved import SavedAnalysis
-
-PATTERN_COLUMNS = (
-    "group",
-    "is_enclosed",
-    "is_atrophic",
-    "is_angular_atrophic",
-    "is_hypertrophic",
-    "atrophy_cluster",
-)
-"""Columns that depend on other fibers and that nobody decides."""
 
 _Before = tuple[Decisions, set[int]]
 """Decisions about some fibers, and which of them were outlined by a person."""

@@ -62,15 +62,15 @@ ELONGATION = Scale(none=3.0, full=6.0, weight=0.4)
 """Length over width."""
 TINY = Scale(none=0.08, full=0.02, weight=0.4)
 """Area over the median area: scraps of a torn fiber, or no fiber."""
-MERGED_AREA = Scale(none=1.3, full=2.5, weight=0.7)
+MERGED_AREA = Scale(none=1.2, full=2.2, weight=0.7)
 """Area over the median area of what may be two fibers, if it has a cleft."""
-MERGED_CLEFT = Scale(none=0.95, full=0.85, weight=1.0)
+MERGED_CLEFT = Scale(none=0.96, full=0.87, weight=1.0)
 """Solidity of what may be two fibers."""
-SPLIT_GAP = Scale(none=0.6, full=0.25, weight=0.7)
+SPLIT_GAP = Scale(none=0.55, full=0.3, weight=0.7)
 """Gap over the median gap of the section between what may be two parts of one fiber."""
 SPLIT_CONTACT = Scale(none=0.12, full=0.3, weight=1.0)
 """Share of its border that the smaller one has in common with the other one."""
-SPLIT_AREA = Scale(none=1.2, full=0.5, weight=1.0)
+SPLIT_AREA = Scale(none=3.0, full=0.8, weight=1.0)
 """Area of both together over the median area."""
 TYPE_POSTERIOR = Scale(none=0.95, full=0.55, weight=0.6)
 """Of the type that a fiber is given."""

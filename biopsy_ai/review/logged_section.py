@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from biopsy_ai.corrections import Corrections
 from biopsy_ai.errors import ReviewError
 from biopsy_ai.labels import LabelArray
+from biopsy_ai.rescoring import PATTERN_COLUMNS, Rescored
 from biopsy_ai.review.change import Change
-from biopsy_ai.review.corrected_section import PATTERN_COLUMNS, CorrectedSection
+from biopsy_ai.review.corrected_section import CorrectedSection
 from biopsy_ai.review.entry import Entry, Fields
 from biopsy_ai.review.history import History
 from biopsy_ai.review.opening import Opened, open_section, read_reviewed
 from biopsy_ai.review.outline_edits import Edit
-
-if TYPE_CHECKING:
-    from biopsy_ai.pipeline import Rescored
 
 
 class LoggedSection:

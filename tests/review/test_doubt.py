@@ -96,8 +96,11 @@ def test_two_small_fibers_with_hardly_a_gap_may_be_one():
         "may be one fiber with 9, 0.8 µm away",
         "may be one fiber with 6, 0.8 µm away",
     ]
-    # neither two of usual size, nor two that hardly touch
-    assert queue_of(plain(), [*usual, near]).empty
+    # neither two large ones, nor two that hardly touch
+    assert queue_of(
+        fibers.assign(area_um2=fibers["area_um2"].where(fibers["label"] > 9, 1600.0)),
+        [*usual, near],
+    ).empty
     assert queue_of(fibers, [*usual, contact(6, 9, 0.8, 0.05)]).empty
     # once one of them was looked at, nothing is left to ask
     assert queue_of(fibers, [*usual, near], among=[3, 9, 12]).empty
