@@ -265,7 +265,7 @@ def _shares(
             a, b, c, d = boxes[row].tolist()
             fiber = piece[a - top : c - top, b - left : d - left] == ids[row]
             inside = region_mask(region, fiber.shape, mpp, (a, b))
-            shares[row] = np.count_nonzero(fiber & inside) / max(np.count_nonzero(fiber), 1)
+            shares[row] = float((fiber & inside).sum()) / max(float(fiber.sum()), 1.0)
     return shares
 
 

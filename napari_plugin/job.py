@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QCoreApplication, QObject, QProcess, QTemporaryDir, QTimer, Signal
+from qtpy.QtCore import QObject, QProcess, QTemporaryDir, QTimer, Signal
 
 from biopsy_ai.cli.reporting import EXIT_INTERRUPTED
 
@@ -35,7 +37,8 @@ class Job(QObject):
     arguments
         Of the command, without ``--log``.
     parent
-        Owner in Qt; a job that still runs when it is destroyed is killed.
+        Owner in Qt; when it is destroyed, as with its window, a job that still runs is stopped, and
+        waited for as long as it tidies up.
 
     Examples
     --------
@@ -97,9 +100,7 @@ class Job(QObject):
         self._started = True
         self._process.start()
         self._process.closeWriteChannel()
-        window = QCoreApplication.instance()
-        if window is not None:
-            window.aboutToQuit.connect(self._on_quit)
+        self.destroyed.connect(partial(_stop, self._process, self._folder, self._stop_file))
 
     def cancel(self) -> None:
         """Ask the process to stop, and kill it if it has not after `GRACE_MS`; never waits."""
@@ -150,12 +151,6 @@ class Job(QObject):
         else:
             self._end(self._reason(code, crashed))
 
-    def _on_quit(self) -> None:
-        """The window is gone and only this would go on: let it tidy up."""
-        if self.is_running:
-            self.cancel()
-            self._process.waitForFinished(GRACE_MS)
-
     def _reason(self, code: int, crashed: bool) -> str:
         if self._errors or self._reasons:
             return "\n".join(self._errors or self._reasons)
@@ -173,6 +168,19 @@ class Job(QObject):
         if problem and not self._cancelled:
             self.failed.emit(problem)
         self.finished.emit()
+
+
+def _stop(process: QProcess, folder: QTemporaryDir, stop_file: Path, *_: Any) -> None:
+    """Stop a process whose job goes away; the folder is there as long as it is needed."""
+    process.blockSignals(True)
+    if process.state() == QProcess.ProcessState.NotRunning or not folder.isValid():
+        return
+    with suppress(OSError):
+        stop_file.touch()
+    process.terminate()
+    if not process.waitForFinished(GRACE_MS):
+        process.kill()
+        process.waitForFinished(GRACE_MS)
 
 
 def _interpreter() -> str:

@@ -91,6 +91,26 @@ def test_cancelled(section: DrawnSection, tmp_path: Path, qtbot: Any) -> None:
     assert not [name for name in left if ".part" in name or name == "summary.json"]
 
 
+def test_it_stops_with_the_window_that_it_belongs_to(
+    section: DrawnSection, tmp_path: Path, qtbot: Any
+) -> None:
+    from qtpy.QtCore import QObject
+
+    out = tmp_path / "results"
+    window = QObject()
+    job = Job(["analyze", str(section.image), "--out", str(out), "--device", "cpu"], window)
+    with qtbot.waitSignal(job.progressed, timeout=END_MS):
+        job.start()
+    number = job._process.processId()
+    with qtbot.waitSignal(window.destroyed, timeout=END_MS):
+        window.deleteLater()
+    qtbot.wait(10)
+    if sys.platform.startswith("linux"):
+        assert not Path(f"/proc/{number}").exists()
+    left = [path.name for path in out.rglob("*") if path.is_file()] if out.exists() else []
+    assert not [name for name in left if ".part" in name or name == "summary.json"]
+
+
 def test_one_that_does_not_listen_is_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot: Any
 ) -> None:
