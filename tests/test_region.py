@@ -35,6 +35,7 @@ from biopsy_ai.region import (
     region_mask,
     within,
 )
+from biopsy_ai.review import Review
 from biopsy_ai.saved import read_analysis
 from biopsy_ai.segmentation import Segmentation
 from biopsy_ai.segmentation.nuclei import Nuclei
@@ -329,6 +330,27 @@ class TestAnalysis:
         with reanalyze(saved, saved.labels, Corrections()) as again:
             pd.testing.assert_frame_equal(again.fibers, first, rtol=1e-5)
             assert again.summary["fibers"]["density"] == saved.summary["fibers"]["density"]
+
+    def test_a_fiber_drawn_anew_is_cut_as_well(
+        self, section: DrawnSection, tmp_path: Path, fake_network: None
+    ) -> None:
+        config = AnalysisConfig(region=THROUGH_THE_SECOND_COLUMN)
+        with analyze(section.image, config) as found:
+            found.save(tmp_path / "results")
+        review = Review.open(tmp_path / "results", user="somebody")
+        try:
+            cut = review.table["excluded"] == CUT_BY_REGION
+            label = int(review.table["label"][cut].iloc[0])
+            y, x = review.table.loc[cut, ["centroid_y_um", "centroid_x_um"]].iloc[0]
+            around = np.array([(y - 6, x - 6), (y - 6, x + 6), (y + 6, x + 6), (y + 6, x - 6)])
+            review.redraw(label, around)
+            row = review.table[review.table["label"] == label].iloc[0]
+            assert (row["excluded"], row["touches_border"]) == (CUT_BY_REGION, True)
+            review.redraw(label, around - (0, 9))
+            row = review.table[review.table["label"] == label].iloc[0]
+            assert (row["excluded"], row["touches_border"]) == ("", False)
+        finally:
+            review.close()
 
     def test_region_beyond_the_image(self, section: DrawnSection, fake_network: None) -> None:
         far = tuple((y + 1000, x) for y, x in LEFT_TWO_COLUMNS)

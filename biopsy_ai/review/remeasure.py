@@ -19,7 +19,7 @@ from biopsy_ai.labels import LabelArray, read_windows
 from biopsy_ai.measure import measure_fibers
 from biopsy_ai.measure.angularity import angularity_scores
 from biopsy_ai.measure.exclusion import BETWEEN_REASONS, join_reasons
-from biopsy_ai.measure.fibers import CUT_BY_BORDER, SHAPE_COLUMNS, SIZE_COLUMNS
+from biopsy_ai.measure.fibers import CUT, SHAPE_COLUMNS, SIZE_COLUMNS
 from biopsy_ai.measure.reference import Limits
 from biopsy_ai.review.nuclei_inside import COUNTED, NucleiInside
 from biopsy_ai.review.patch import Box
@@ -128,7 +128,7 @@ def measure_again(
     values |= {name: counts[name].array for name in COUNTED}
     # what the network thought of another outline says nothing about this one
     values["confidence"] = np.full(len(ids), np.nan)
-    inherited = [_without(str(text), CUT_BY_BORDER) for text in rows["excluded"]]
+    inherited = [_without(str(text), *CUT) for text in rows["excluded"]]
     values["excluded"] = join_reasons(measured["excluded"], inherited)
     rows = rows.assign(**{name: value for name, value in values.items() if name in rows})
     limits = Limits(saved.config.measurement.limits)
@@ -146,6 +146,7 @@ def _measured(
         ids=ids,
         boxes=boxes,
         image_mpp=image.get("mpp"),
+        region=saved.config.region,
         config=saved.config.measurement,
     )
 
@@ -182,7 +183,7 @@ def _empty_value(kind: Any) -> Any:
     return False if pd.api.types.is_bool_dtype(kind) else 0
 
 
-def _without(reasons: str, reason: str) -> str:
+def _without(reasons: str, *unwanted: str) -> str:
     return BETWEEN_REASONS.join(
-        part for part in reasons.split(BETWEEN_REASONS) if part and part != reason
+        part for part in reasons.split(BETWEEN_REASONS) if part and part not in unwanted
     )
