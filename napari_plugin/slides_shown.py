@@ -92,7 +92,7 @@ def guess_roles(channels: tuple[str, ...]) -> dict[str, int]:
         found = [
             number
             for number, name in enumerate(channels)
-            if any(_is_named(name.lower(), word) for word in words)
+            if name == role or any(_is_named(name.lower(), word) for word in words)
         ]
         if len(found) == 1 and found[0] not in roles.values():
             roles[role] = found[0]

@@ -23,6 +23,7 @@ from biopsy_ai.config import (
 )
 from biopsy_ai.corrections import Corrections
 from biopsy_ai.errors import ConfigError, NoTissueError
+from biopsy_ai.labels import allocate_labels
 from biopsy_ai.measure.fibers import CUT_BY_BORDER, measure_fibers
 from biopsy_ai.pipeline import analyze, reanalyze
 from biopsy_ai.region import (
@@ -41,7 +42,7 @@ from biopsy_ai.segmentation import Segmentation
 from biopsy_ai.segmentation.nuclei import Nuclei
 from biopsy_ai.segmentation.tissue_map import TissueMap
 from biopsy_ai.slides import open_slide, tissue_mask
-from biopsy_ai.tissue_classes import BACKGROUND, ENDOMYSIUM
+from biopsy_ai.tissue_classes import BACKGROUND, ENDOMYSIUM, FIBER
 
 MPP = (0.5, 0.5)
 LEFT_TWO_COLUMNS = ((0.0, 0.0), (0.0, 48.0), (72.0, 48.0), (72.0, 0.0))
@@ -135,6 +136,21 @@ class TestFibers:
         found = within(outlined(image, "outlines"), region)
         assert found.ids.tolist() == [70, 700]
         assert np.unique(image).tolist() == [0, 70, 700]
+
+    def test_large_sections_are_held_compressed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("biopsy_ai.labels.IN_MEMORY_PX", 100)
+        monkeypatch.setattr("biopsy_ai.labels.WINDOW_PX", 16)
+        plain = squares(1, 2, 3, 4)
+        large, classes = (allocate_labels(plain.shape, kind) for kind in (np.int32, np.uint8))
+        assert not isinstance(large, np.ndarray)
+        large[:, :], classes[:, :] = plain, np.where(plain, FIBER, ENDOMYSIUM)
+        region = ((0.0, 25.0), (0.0, 60.0), (15.0, 60.0), (15.0, 25.0))
+        segmentation = replace(outlined(plain), labels=large, tissue=TissueMap(classes, MPP))
+        found = within(segmentation, region)
+        expected = within(outlined(plain), region)
+        np.testing.assert_array_equal(large[:, :], plain)
+        np.testing.assert_array_equal(found.boxes, expected.boxes)
+        assert np.count_nonzero(classes[:, :]) == 30 * (100 - 2 * (25 - 10))
 
     def test_a_box_that_meets_the_region_is_no_fiber_in_it(self) -> None:
         """An L around the corner of the region, which its box overlaps."""

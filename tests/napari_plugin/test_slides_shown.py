@@ -92,6 +92,7 @@ def test_what_slides_say_of_a_pixel_size_that_is_given(section: DrawnSection) ->
     [
         (("DAPI", "Laminin-AF488"), {"border": 1, "nuclei": 0}),
         (("MHC I", "MHC IIA (SC-71)", "MHC IIx", "WGA"), {"border": 3, "I": 0, "IIA": 1, "IIX": 2}),
+        (("nuclei", "I", "border"), {"border": 2, "nuclei": 0, "I": 1}),
         (("red", "green", "blue"), {}),
         (("DAPI", "Hoechst"), {}),
         (("488", "slowly"), {}),
