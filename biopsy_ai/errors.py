@@ -47,6 +47,10 @@ class CalibrationError(BiopsyError):
     """A cohort is too small to calibrate evidence on, or its labels do not fit its results."""
 
 
+class TrainingDataError(BiopsyError):
+    """Pictures or labels cannot be trained on as they are."""
+
+
 class ReviewError(BiopsyError):
     """A correction cannot be made as asked, or a review cannot be opened or saved."""
 

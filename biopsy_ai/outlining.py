@@ -127,8 +127,9 @@ def outline_section(
             warnings.append(f"Nuclei and tissue were not looked for: {error}")
     segmentation = drawn if fibers is None else _read_given(fibers, slide, config, tissue, drawn)
     assert segmentation is not None
-    told = segmentation.provenance.get("warnings")
-    warnings += [str(text) for text in told] if isinstance(told, list | tuple) else []
+    for part in (segmentation, drawn if drawn is not segmentation else None):
+        told = part.provenance.get("warnings") if part is not None else None
+        warnings += [str(text) for text in told] if isinstance(told, list | tuple) else []
     if config.region is not None:
         segmentation = within(segmentation, config.region)
     if len(segmentation.ids) == 0:

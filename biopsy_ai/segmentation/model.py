@@ -81,6 +81,14 @@ class Model:
         """
         return InstanceThresholds.from_mapping(self.spec.get(name, self.spec["thresholds"]))
 
+    @property
+    def warning(self) -> str:
+        """What whoever uses the model must know: that it has not earned its place; else empty."""
+        if self.spec.get("ready", True):
+            return ""
+        reason = str(self.spec.get("ready_reason", "")).strip()
+        return f"The model {self.name} is not ready for use. {reason}".strip()
+
     @cached_property
     def nucleus_thresholds(self) -> NucleusThresholds:
         """Thresholds of the nuclei; defaults where they were not tuned."""

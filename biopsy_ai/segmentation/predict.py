@@ -172,6 +172,7 @@ def segment_fibers(
                 "overlap_px": settings.overlap_px,
                 "intensity_range": [reader.low, reader.high],
                 "border_channel": reader.channel,
+                **({"warnings": [model.warning]} if model.warning else {}),
             },
         )
     finally:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.training.retraining_card import retraining_part
 
 START_MARK = "<!-- generated: start -->"
 END_MARK = "<!-- generated: end -->"
@@ -83,11 +84,10 @@ def _generated(spec: Mapping[str, Any]) -> str:
         f"{training.get('steps', '?')} steps of {training.get('batch', '?')} crops of "
         f"{training.get('crop_px', '?')} px.",
         "",
+        *retraining_part(spec),
         "## Tuned",
         "",
-        "Thresholds were tuned on the development images and on unseen synthetic sections. There:"
-        if tuning
-        else "Thresholds were not tuned yet.",
+        _tuned(spec),
         "",
         *(
             f"- {name.replace('_', ' ')}: F1 {score['f1_50']} at IoU 0.5"
@@ -102,6 +102,17 @@ def _generated(spec: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _tuned(spec: Mapping[str, Any]) -> str:
+    if spec.get("tuning"):
+        return (
+            "Thresholds were tuned on the development images and on unseen synthetic sections. "
+            "There:"
+        )
+    if "comparison" in spec:
+        return f"Thresholds are those of {_named(spec['start'])}."
+    return "Thresholds were not tuned yet."
 
 
 def _further(spec: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,10 +111,12 @@ class SectionCrops(IterableDataset[Sample]):
                 image, truth = bank_section(mine[index])
                 image = normalized_section(image, rng)
                 for _ in range(CROPS_PER_SECTION):
-                    yield self._sample(image, truth, rng, augment, real=False)
-                    chosen = self._real_image(rng)
-                    if chosen is not None:
-                        yield self._sample(chosen.image, chosen.truth, rng, augment, real=True)
+                    yield varied_sample(image, truth, self.crop_px, SYNTHETIC, rng, augment)
+                    real = self._real_image(rng)
+                    if real is not None:
+                        yield varied_sample(
+                            real.image, real.truth, self.crop_px, REAL, rng, augment
+                        )
 
     def _real_image(self, rng: np.random.Generator) -> TrainingImage | None:
         drawn = rng.random()
@@ -123,32 +126,57 @@ class SectionCrops(IterableDataset[Sample]):
             drawn -= share
         return None
 
-    def _sample(
-        self,
-        image: NDArray[np.float32],
-        truth: Truth,
-        rng: np.random.Generator,
-        augment: torch.nn.Module,
-        *,
-        real: bool,
-    ) -> Sample:
-        spread = 0.3 if real else 0.18
-        scale = float(np.clip(np.exp(rng.normal(-0.1 if real else 0.0, spread)), 0.5, 1.9))
-        image, truth = random_window(image, truth, self.crop_px, scale, rng)
-        if real or rng.random() < 0.6:
-            low_detail(image, rng)
-        tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        gray = np.array_equal(image[::16, ::16, 0], image[::16, ::16, 2])
-        if not gray and (real or rng.random() < 0.5):
-            tensor = augment(tensor.clamp(0, 1))
-        distance, weight = truth.nuclei[..., 0], truth.nuclei[..., 1]
-        nuclei = np.stack([np.where(distance > 0, np.uint8(255), np.uint8(0)), distance, weight])
-        return Sample(
-            random_tone(tensor, rng),
-            torch.from_numpy(np.ascontiguousarray(truth.fibers.transpose(2, 0, 1))),
-            torch.from_numpy(nuclei),
-            torch.from_numpy(truth.tissue),
-        )
+
+@dataclass(frozen=True)
+class Variation:
+    """How far a crop is varied.
+
+    Attributes
+    ----------
+    scale, spread
+        Mean and spread of the logarithm of the scale.
+    blur, color
+        Share of the crops that lose detail, and whose colors are shifted.
+    """
+
+    scale: float
+    spread: float
+    blur: float
+    color: float
+
+
+SYNTHETIC = Variation(scale=0.0, spread=0.18, blur=0.6, color=0.5)
+"""Of synthetic sections, which vary already. [default]"""
+
+REAL = Variation(scale=-0.1, spread=0.3, blur=1.0, color=1.0)
+"""Of few real sections among many synthetic ones. [default]"""
+
+
+def varied_sample(
+    image: NDArray[np.float32],
+    truth: Truth,
+    crop_px: int,
+    variation: Variation,
+    rng: np.random.Generator,
+    augment: torch.nn.Module,
+) -> Sample:
+    """Cut a crop at a random place and vary it, as laboratories and scanners vary."""
+    scale = float(np.clip(np.exp(rng.normal(variation.scale, variation.spread)), 0.5, 1.9))
+    image, truth = random_window(image, truth, crop_px, scale, rng)
+    if variation.blur == 1 or rng.random() < variation.blur:
+        low_detail(image, rng)
+    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    gray = np.array_equal(image[::16, ::16, 0], image[::16, ::16, 2])
+    if not gray and (variation.color == 1 or rng.random() < variation.color):
+        tensor = augment(tensor.clamp(0, 1))
+    distance, weight = truth.nuclei[..., 0], truth.nuclei[..., 1]
+    nuclei = np.stack([np.where(distance > 0, np.uint8(255), np.uint8(0)), distance, weight])
+    return Sample(
+        random_tone(tensor, rng),
+        torch.from_numpy(np.ascontiguousarray(truth.fibers.transpose(2, 0, 1))),
+        torch.from_numpy(nuclei),
+        torch.from_numpy(truth.tissue),
+    )
 
 
 def color_augmentation() -> torch.nn.Module:

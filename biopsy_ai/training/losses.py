@@ -115,8 +115,17 @@ def unweigh_classes(network: FiberNet) -> None:
     Weights make a class more likely than it is, by their ratio: areas of thin endomysium came out
     too large. Taking their logarithm off the logits gives each class the share that it has.
     """
+    _move_classes(network, -1)
+
+
+def weigh_classes(network: FiberNet) -> None:
+    """Put `CLASS_WEIGHTS` back on, in place, before the training of a network goes on."""
+    _move_classes(network, 1)
+
+
+def _move_classes(network: FiberNet, sign: int) -> None:
     if network.tissue_head is None:
         return
     bias = network.tissue_head.get_parameter(f"{len(network.tissue_head) - 1}.bias")
     with torch.no_grad():
-        bias.sub_(torch.tensor(CLASS_WEIGHTS).log().to(bias))
+        bias.add_(sign * torch.tensor(CLASS_WEIGHTS).log().to(bias))

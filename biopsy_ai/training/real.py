@@ -28,7 +28,8 @@ from biopsy_ai.training.targets import (
 _NOT = "not "
 """Before a tissue class in a training list: no pixel belongs to it."""
 
-_FILES = ("labels", "nuclei")
+_FILES = ("labels", "nuclei", "known")
+_TEXTS = ("tissue", "patient", "slide")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,10 @@ def read_training_list(path: str | Path) -> list[dict[str, Any]]:
       of it is, such as ``not fat``;
     - ``channel``, the border channel of immunofluorescence;
     - ``shrink_um``, how far the labels reach beyond the inner edge of the membrane (found by
-      looking at the intensity across the outlines), so that they are drawn back to our convention.
+      looking at the intensity across the outlines), so that they are drawn back to our convention;
+    - ``known``, a mask, not 0 where the labels are complete. What lies elsewhere is not learned;
+    - ``patient`` and ``slide``, what the picture comes from: a model that is retrained is judged
+      on other patients, or else on other slides, than it learned from.
 
     Paths are relative to the file.
 
@@ -97,17 +101,17 @@ def read_training_list(path: str | Path) -> list[dict[str, Any]]:
 def _read_entry(entry: object, folder: Path, where: str) -> dict[str, Any]:
     """Check and convert an entry, whose paths are relative to `folder`."""
     needed = {"image", "mpp", "license"}
-    known = needed | {"labels", "nuclei", "tissue", "channel", "shrink_um"}
+    known = needed | {*_FILES, *_TEXTS, "channel", "shrink_um"}
     if isinstance(entry, dict):
         # A key without a value says nothing.
         entry = {key: value for key, value in entry.items() if value not in (None, "")}
     if not isinstance(entry, dict) or not needed <= set(entry) <= known:
         raise ConfigError(
-            f"{where} needs image, mpp and license, and may have labels, nuclei, tissue, channel, "
-            "shrink_um"
+            f"{where} needs image, mpp and license, and may have labels, nuclei, known, tissue, "
+            "channel, shrink_um, patient, slide"
         )
     read = dict(entry)
-    for key in ("image", *_FILES, "tissue", "license"):
+    for key in ("image", "license", *_FILES, *_TEXTS):
         if key in entry and not isinstance(entry[key], str):
             raise ConfigError(f"{where}: {key}: {entry[key]!r} is no text")
     if reason := _contradiction(read):
@@ -182,7 +186,7 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
         return grid
 
     labels = np.zeros(shape, dtype=np.int32)
-    nuclei = _single_nuclei(on_grid(entry["nuclei"])) if "nuclei" in entry else None
+    nuclei = single_nuclei(on_grid(entry["nuclei"])) if "nuclei" in entry else None
     if "labels" in entry:
         labels = shrink_labels(on_grid(entry["labels"]), entry.get("shrink_um", 0.0))
     fibers = make_targets(labels, OUTLINE_MPP)
@@ -190,6 +194,8 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
         fibers[_unlabelled_fibers(image, labels), 3] = 0
     elif nuclei is not None and "labels" not in entry:
         fibers[..., 3] = 0
+    if "known" in entry:
+        fibers[on_grid(entry["known"]) == 0, 3] = 0
     truth = Truth(
         fibers,
         make_nucleus_targets(
@@ -204,7 +210,7 @@ def load_training_image(entry: dict[str, Any]) -> TrainingImage:
     )
 
 
-def _single_nuclei(labels: NDArray) -> NDArray[np.int32]:
+def single_nuclei(labels: NDArray) -> NDArray[np.int32]:
     """Nuclei of a label image; the pieces of a mask, whose nuclei all carry one number."""
     import cv2
 
@@ -232,6 +238,7 @@ def _origin(entry: dict[str, Any], image_sha256: str) -> dict[str, Any]:
         "image_sha256": image_sha256,
         "labels_sha256": file_sha256(labels) if labels else None,
         "nuclei_sha256": file_sha256(nuclei) if nuclei else None,
+        **({"known_sha256": file_sha256(entry["known"])} if "known" in entry else {}),
         "tissue": entry.get("tissue"),
         "mpp": entry["mpp"],
         "channel": entry.get("channel"),

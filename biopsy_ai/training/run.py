@@ -171,10 +171,10 @@ def train_model(
             {**outline_record(path), "license": outlines_license} for path in outline_files
         ],
         "adipose": [{**outline_record(path), "license": adipose_license} for path in adipose],
-        "start": _ancestor(first) if first else None,
+        "start": ancestor(first) if first else None,
     }
     # Before the tuning: what stands in the folder fits together, whenever the run is stopped.
-    save_model(out, network, spec, card=_card(Path(out), spec))
+    save_model(out, network, spec, card=folder_card(Path(out), spec))
     tune_model(out, development, sections=tuning_sections, device=device, progress=progress)
     return Path(out)
 
@@ -185,7 +185,7 @@ def work_folder(out: str | Path) -> Path:
     return folder.with_name(f"{folder.name}-work")
 
 
-def _ancestor(model: Model) -> dict[str, Any]:
+def ancestor(model: Model) -> dict[str, Any]:
     """What a model owes to the one that its training began from."""
     inherited = ("version", "training", "trained_on", "outlines", "adipose", "start")
     return {
@@ -195,7 +195,7 @@ def _ancestor(model: Model) -> dict[str, Any]:
     }
 
 
-def _card(folder: Path, spec: Mapping[str, Any]) -> str:
+def folder_card(folder: Path, spec: Mapping[str, Any]) -> str:
     """Text of the model card, with what was written into the present one by hand."""
     path = folder / "README.md"
     # What is not UTF-8 is kept byte by byte.
@@ -267,7 +267,7 @@ def tune_model(
         spec["nucleus_thresholds"] = thresholds
         tuning["nucleus_thresholds"] = {"f1_50": round(f1, 4)}
     spec["tuning"] = tuning
-    save_model(model.folder, model.unfolded(), spec, card=_card(model.folder, spec))
+    save_model(model.folder, model.unfolded(), spec, card=folder_card(model.folder, spec))
     return scores
 
 

@@ -34,3 +34,19 @@ class TrainConfig:
     workers: int = 1
     checkpoint_every: int = 250
     seed: int = 0
+
+
+FINE_TUNING = TrainConfig(
+    steps=200,
+    learning_rate=3e-4,
+    warmup=20,
+    average=0.98,
+    real_share=0.5,
+    workers=0,
+    checkpoint_every=25,
+)
+"""How a model goes on learning from a user's own slides: briefly and gently. `real_share` is the
+share of the user's crops among synthetic ones. [default, by ``benchmarks/retraining.py``]"""
+
+FINE_SECTIONS = 16
+"""Synthetic sections that are rendered against forgetting. [default]"""

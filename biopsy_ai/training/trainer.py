@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
+from biopsy_ai.segmentation.device import has_bfloat16
 from biopsy_ai.segmentation.network import FiberNet, begin_from
 from biopsy_ai.training.dataset import Sample, SectionCrops
 from biopsy_ai.training.fingerprint import check_fingerprint
@@ -27,6 +28,12 @@ from biopsy_ai.training.settings import TrainConfig
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_FILE = "checkpoint.pt"
+
+LOG_EVERY = 25
+"""Steps between two lines of the log, and two reports."""
+
+Report: TypeAlias = Callable[[int, float, FiberNet], None]
+"""Called as ``report(step, mean loss since the last one, network with averaged weights)``."""
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -46,7 +53,10 @@ def train_network(
     fingerprint: Mapping[str, Any],
     architecture: dict[str, object] | None = None,
     start: dict[str, torch.Tensor] | None = None,
+    keep_statistics: bool = False,
+    tensorboard: bool = True,
     device: str = "cpu",
+    report: Report | None = None,
     progress: Progress | None = None,
 ) -> FiberNet:
     """Train a network, going on from the checkpoint in `folder` if there is one.
@@ -59,6 +69,13 @@ def train_network(
         What the network is trained with (`run_fingerprint`); a checkpoint must agree in it.
     start
         Weights to begin from, such as those of a shipped model; see `begin_from`.
+    keep_statistics
+        Leave the statistics of batch normalization as they are: a few pictures would spoil what
+        many have settled.
+    tensorboard
+        Log for TensorBoard too.
+    report
+        Called every `LOG_EVERY` steps, and after the last one.
 
     Returns
     -------
@@ -70,8 +87,6 @@ def train_network(
     ConfigError
         If the checkpoint comes from another training.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -102,16 +117,19 @@ def train_network(
         multiprocessing_context="spawn" if config.workers else None,
     )
     log = folder / "training.csv"
-    writer = SummaryWriter(str(folder / "tensorboard"))
-    started, seen, total = time.monotonic(), 0, 0.0
+    started, seen, total, since = time.monotonic(), 0, 0.0, 0
     network.train()
-    for batch in loader:
-        if step >= config.steps:
-            break
+    if keep_statistics:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    writer = _writer(folder) if tensorboard else None
+    half = device != "cpu" or has_bfloat16()
+    for batch in loader if step < config.steps else ():
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
         images = batch.image.to(device, memory_format=torch.channels_last)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             logits = network(images)
         loss = total_loss(logits, Sample(*(part.to(device) for part in batch)), config)
         optimizer.zero_grad(set_to_none=True)
@@ -122,18 +140,19 @@ def train_network(
         step += 1
         seen += len(images)
         total += loss.item()
+        since += 1
         if progress:
             progress("train", step, config.steps)
-        if step % 25 == 0:
+        if step % LOG_EVERY == 0:
             row = {
                 "step": step,
-                "loss": round(total / 25, 5),
+                "loss": round(total / since, 5),
                 "learning_rate": optimizer.param_groups[0]["lr"],
                 "crops_per_s": round(seen / (time.monotonic() - started), 2),
             }
             _append(log, row)
-            writer.add_scalar("loss", row["loss"], step)
-            total = 0.0
+            if writer is not None:
+                writer.add_scalar("loss", row["loss"], step)
         if step % config.checkpoint_every == 0 or step == config.steps:
             with replacing(folder / CHECKPOINT_FILE) as temporary:
                 torch.save(
@@ -147,8 +166,21 @@ def train_network(
                     },
                     temporary,
                 )
-    writer.close()
+        if step % LOG_EVERY == 0 or step == config.steps:
+            if report:
+                report(step, total / since, average)
+            total, since = 0.0, 0
+        if step >= config.steps:
+            break
+    if writer is not None:
+        writer.close()
     return average
+
+
+def _writer(folder: Path) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"))
 
 
 def read_checkpoint(
