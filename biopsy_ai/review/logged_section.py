@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from biopsy_ai.corrections import Corrections
 from biopsy_ai.errors import ReviewError
+from biopsy_ai.formats.label_image import LABELS_FILE
 from biopsy_ai.labels import LabelArray
 from biopsy_ai.rescoring import PATTERN_COLUMNS, Rescored
 from biopsy_ai.review.change import Change
 from biopsy_ai.review.corrected_section import CorrectedSection
 from biopsy_ai.review.entry import Entry, Fields
 from biopsy_ai.review.history import History
-from biopsy_ai.review.opening import Opened, open_section, read_reviewed
+from biopsy_ai.review.opening import Opened, open_section, read_reviewed, stamp_of
 from biopsy_ai.review.outline_edits import Edit
 
 
@@ -43,7 +44,8 @@ class LoggedSection:
         saved, log = opened.saved, opened.log
         self.saved, self.folder, self.user = saved, saved.folder, opened.user
         self.summary: dict[str, Any] = saved.summary
-        self._log, self._lock, self._why_read_only = log, opened.lock, opened.why_read_only
+        self._log, self._lock, self._stamp = log, opened.lock, opened.stamp
+        self._why_read_only = opened.why_read_only
         self._guard = threading.RLock()
         try:
             self._history = History(log.entries)
@@ -90,6 +92,7 @@ class LoggedSection:
         """
         opened = open_section(Path(folder), user, slide)
         try:
+            _load_tools()
             return cls(opened)
         except BaseException:
             opened.log.close()
@@ -248,6 +251,11 @@ class LoggedSection:
         """Make a change or take one back; it counts once it is in the log."""
         if self._why_read_only:
             raise ReviewError(f"{self._why_read_only}, so nothing can be changed.")
+        if stamp_of(self.folder / LABELS_FILE) != self._stamp:
+            raise ReviewError(
+                f"{self.folder}: the results were replaced since they were opened. Close the "
+                "section and open it again."
+            )
         step = self._section.prepare(edit, back=back)
         try:
             self._log.append(logged)
@@ -258,6 +266,13 @@ class LoggedSection:
         self._history.add(logged)
         self._next_label = max(self._next_label, 1 + max(edit.parents, default=0))
         return Change(logged.operation, step.removed, step.changed, step.box, logged.text)
+
+
+def _load_tools() -> None:
+    """Load what corrections need, lest the first one of a review wait for it."""
+    import cv2  # noqa: F401
+    import scipy.ndimage
+    import scipy.spatial  # noqa: F401
 
 
 def _now() -> str:

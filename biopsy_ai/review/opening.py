@@ -39,12 +39,15 @@ class Opened:
         The log of the section, to go on with.
     lock
         The right to change it; None where nothing can be written, and `why_read_only` says why.
+    stamp
+        Of the label image, from `stamp_of`.
     """
 
     saved: SavedAnalysis
     user: str
     log: ReviewLog
     lock: ReviewLock | None
+    stamp: tuple[int, int] | None = None
     why_read_only: str = ""
 
 
@@ -61,15 +64,25 @@ def open_section(folder: Path, user: str | None, slide: str | Path | None) -> Op
         try:
             lock = ReviewLock(folder, name)
         except OSError as error:
-            why = f"{folder}: nothing can be written there ({error.strerror or error})"
+            why = f"{folder}: cannot be written or locked ({error.strerror or error})"
     try:
+        stamp = stamp_of(folder / LABELS_FILE)
         saved = read_analysis(folder, slide)
         log = ReviewLog(folder, file_sha256(folder / LABELS_FILE))
     except BaseException:
         if lock is not None:
             lock.release()
         raise
-    return Opened(saved, name, log, lock, why)
+    return Opened(saved, name, log, lock, stamp, why)
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """What tells whether a file was replaced, at little cost; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def read_reviewed(folder: Path, log_sha256: str) -> tuple[pd.DataFrame, dict[str, Any]] | None:

@@ -69,13 +69,14 @@ class ReviewedSection:
     corrections: Corrections
 
     def seen(self) -> NDArray[np.bool_]:
-        """(n,) fibers that a person accepted, or of which a person decided anything."""
+        """(n,) fibers whose outline a person saw and let stand, or drew.
+
+        Who leaves a fiber out of the statistics does not say that its outline is right.
+        """
         decided = self.corrections
-        return np.isin(
-            self.ids,
-            [*decided.outlines, *decided.accepted, *decided.types, *decided.conditions]
-            + list(decided.exclusions),
-        )
+        taken_in = [label for label, reason in decided.exclusions.items() if not reason]
+        looked_at = {*decided.outlines, *decided.accepted, *decided.types, *decided.conditions}
+        return np.isin(self.ids, [*looked_at, *taken_in])
 
 
 def export_training(
@@ -122,8 +123,7 @@ def export_training(
                 "nothing of this section is known for sure. Accept or correct some fibers, or say "
                 "that the whole section was reviewed."
             )
-        name = _item_name(section, folder)
-        _remove_items(folder, name)
+        name = _make_room(section, folder)
         for number, (y0, x0, y1, x1) in enumerate(windows):
             if progress is not None:
                 progress("training_data", number, len(windows))
@@ -249,25 +249,19 @@ def _near(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return cv2.dilate(mask.view(np.uint8), disc) > 0
 
 
-def _item_name(section: ReviewedSection, folder: Path) -> str:
-    """Name of the folders of a section; slides of the same name are told apart by their hash."""
+def _make_room(section: ReviewedSection, folder: Path) -> str:
+    """Take what was exported of a section before out of the data set, and name it.
+
+    Slides of the same name are told apart by their hash.
+    """
     name = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "_", section.saved.name).strip(" .") or "section"
-    own = _image_sha256(section)
-    for item in folder.glob(f"*/{ITEM_FILE}"):
-        if _belongs_to(item.parent.name, name) and _hash_of(item) != own:
-            return f"{name}-{own[:8]}" if own else name
-    return name
-
-
-def _remove_items(folder: Path, name: str) -> None:
-    """Take what was exported of a section before out of the data set."""
-    for item in folder.glob(f"*/{ITEM_FILE}"):
-        if _belongs_to(item.parent.name, name):
+    own, is_taken = _image_sha256(section), False
+    for item in sorted(folder.glob(f"*/{ITEM_FILE}")):
+        if _hash_of(item) == own:
             remove_result(item)
-
-
-def _belongs_to(item: str, name: str) -> bool:
-    return item == name or re.fullmatch(re.escape(name) + r"_\d+_\d+", item) is not None
+        else:
+            is_taken |= re.fullmatch(re.escape(name) + r"(_\d+_\d+)?", item.parent.name) is not None
+    return f"{name}-{own[:8]}" if is_taken else name
 
 
 def _hash_of(item: Path) -> str:

@@ -408,8 +408,17 @@ def test_without_permission_to_write_everything_can_be_seen(results, monkeypatch
     monkeypatch.setattr(opening, "ReviewLock", refuse)
     with Review.open(results) as review:
         assert len(review.table) == 30
-        with pytest.raises(ReviewError, match="nothing can be written there"):
+        with pytest.raises(ReviewError, match="cannot be written or locked"):
             review.accept([1])
+
+
+def test_results_that_were_replaced_meanwhile_are_not_changed(review):
+    from biopsy_ai.formats.label_image import write_label_image
+
+    write_label_image(review.folder / "fibers.tif", draw_bricks() * 2, (MPP, MPP))
+    with pytest.raises(ReviewError, match="replaced since they were opened"):
+        review.accept([1])
+    assert not has_review(review.folder)
 
 
 def test_what_is_no_results_folder_is_left_alone(tmp_path):
