@@ -64,7 +64,11 @@ class OpenSection:
         self.is_open = True
         self.coloring = color_by(first_coloring(review.table), review.table)
         self._drawn = SectionLayers(review, slide)
-        self._drawn.add_to(viewer)
+        try:
+            self._drawn.add_to(viewer)
+        except BaseException:
+            self._drawn.remove_from(viewer, set())
+            raise
         self.layers: dict[str, Layer] = self._drawn.layers
         self._color()
         # without types, the stain itself says more than a tint

@@ -127,3 +127,30 @@ def test_drawing_and_brushing(table: pd.DataFrame, qtbot: Any) -> None:
     histogram.show_bars(None, [], np.array([]))
     histogram.redraw()
     assert not histogram.figure.axes
+
+
+@pytest.mark.gui
+def test_dragging_with_the_mouse(table: pd.DataFrame, qtbot: Any) -> None:
+    from qtpy.QtCore import QPoint, Qt
+
+    histogram = Histogram()
+    qtbot.addWidget(histogram)
+    histogram.resize(400, 240)
+    histogram.show()
+    histogram.show_bars(count_bars(table, "min_feret_um"), [], np.array([]))
+    histogram.redraw()
+    histogram.draw()
+    (axes,) = histogram.figure.axes
+    heard: list[list[int]] = []
+    histogram.brushed.connect(lambda labels: heard.append(labels.tolist()))
+
+    def point(size: float) -> QPoint:
+        x, y = axes.transData.transform((size, 0.5)) / histogram.device_pixel_ratio
+        return QPoint(round(x), round(histogram.height() - y))
+
+    left = Qt.MouseButton.LeftButton
+    qtbot.mouseMove(histogram, point(28))
+    qtbot.mousePress(histogram, left, pos=point(28))
+    qtbot.mouseMove(histogram, point(38))
+    qtbot.mouseRelease(histogram, left, pos=point(38))
+    assert heard == [[3, 4]]

@@ -366,6 +366,22 @@ def test_labels_that_are_too_high(
     open_results(model, results).close()
 
 
+def test_layers_that_cannot_be_added_leave_nothing(
+    model: ViewerModel, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_plugin import section_layers
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise OutputError("no room")
+
+    monkeypatch.setattr(section_layers, "_nuclei_layer", broken)
+    with pytest.raises(OutputError, match="no room"):
+        open_results(model, results)
+    assert not model.layers
+    monkeypatch.undo()
+    open_results(model, results).close()
+
+
 def test_a_viewer_is_not_kept(results: Path) -> None:
     from napari.components import ViewerModel
 
