@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from biopsy_ai.cohort_table import (
     cohort_table,
     page_entries,
     read_cohort,
+    reviewed_outcome,
     write_cohort,
 )
 from biopsy_ai.config import AnalysisConfig
@@ -38,7 +38,8 @@ from biopsy_ai.outlining import model_in_use
 from biopsy_ai.pipeline import analyze
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import identity
-from biopsy_ai.report.save import SUMMARY_FILE, is_complete
+from biopsy_ai.report.save import is_complete
+from biopsy_ai.review.results import summary_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ def analyze_many(
 
     A slide that cannot be analyzed is recorded with the reason and does not stop the others.
     A slide whose results are all there, made from the same image with the same settings,
-    weights and version, is skipped.
+    weights and version, is skipped, and one whose results a person reviewed is left alone.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def analyze_many(
     model
         A loaded model; loaded by ``config.model`` if ``None``.
     overwrite
-        Analyze again what is already there.
+        Analyze again what is already there, but for what a person reviewed.
     progress
         Called as ``progress(stage, done, total)``; it may raise `Cancelled`, which ends the run.
     on_outcome
@@ -284,7 +285,9 @@ class _Run:
             decisive = self._identity(slide, config)
             name = outlines_name(source) if slide is None else slide.name
             folder = self._folder(name, source, decisive)
-            found = _read_summary(folder)
+            if (reviewed := reviewed_outcome(source, folder)) is not None:
+                return reviewed
+            found = summary_in(folder)
             same = _agrees(found, decisive) and _has_codes(found, codes)
             if not self.overwrite and same and is_complete(folder, found):
                 return Outcome(source, "skipped", folder, found, "same result already there")
@@ -356,14 +359,6 @@ def _hash_given(path: Path | None, kind: type[BiopsyError]) -> str | None:
         raise kind(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _read_summary(folder: Path) -> dict[str, Any]:
-    try:
-        content = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _provenance(summary: dict[str, Any]) -> dict[str, Any]:
     provenance = summary.get("provenance")
     return provenance if isinstance(provenance, dict) else {}
@@ -386,7 +381,7 @@ def _has_codes(summary: dict[str, Any], codes: dict[str, str]) -> bool:
 
 def _belongs(folder: Path, source: Path, decisive: dict[str, Any]) -> bool:
     """Whether results come from this slide: it may have been changed, or moved, but not both."""
-    summary = _read_summary(folder)
+    summary = summary_in(folder)
     if not summary:
         # a block of serial sections may have the name of a slide
         return not (folder / REGISTRATION_FILE).exists()

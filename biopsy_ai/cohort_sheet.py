@@ -192,6 +192,7 @@ def _join(
     progress: Progress | None,
     ended: Callable[..., BlockOutcome],
 ) -> BlockOutcome:
+    from biopsy_ai.review.results import results_in_force
     from biopsy_ai.serial.block import join_block
     from biopsy_ai.serial.block_files import read_registration, read_section, write_block
 
@@ -209,15 +210,15 @@ def _join(
     slides, results = {}, {}
     for row, outcome, own in members:
         assert outcome.folder is not None
-        section = outcome.folder.name
+        section, counts = outcome.folder.name, results_in_force(outcome.folder)
         stain = (outcome.summary.get("image") or {}).get("stain") or row.settings.get("stain", "")
         stain = "" if stain in ("auto", "unknown") else str(stain)
-        sections.append(read_section(outcome.folder, section, stain))
+        sections.append(read_section(counts, section, stain))
         slides[section] = (row.path, own)
-        results[section] = outcome.folder
+        results[section] = counts
     block = join_block(sections, limits=limits, progress=progress)
     about = {"patient": patient or None, "block": name, "made_from": made_from}
-    joined = [results[block.sections[number].name] for number in block.joined]
+    joined = {name: results[name] for n in block.joined if (name := block.sections[n].name)}
     content = write_block(
         folder,
         block,
@@ -231,15 +232,14 @@ def _join(
     return ended("failed" if reason else "ok", reason, content)
 
 
-def _score(folders: Sequence[Path], config: AnalysisConfig) -> dict[str, Any] | None:
+def _score(folders: dict[str, Path], config: AnalysisConfig) -> dict[str, Any] | None:
     """Score the joined sections of a block together; None where it is only one."""
     from biopsy_ai.score import load_evidence, read_section, score_block
 
     if len(folders) < 2:
         return None
-    sections = [read_section(folder) for folder in folders]
-    names = [folder.name for folder in folders]
-    return score_block(sections, load_evidence(config.evidence), names=names).summary()
+    sections = [read_section(folder) for folder in folders.values()]
+    return score_block(sections, load_evidence(config.evidence), names=list(folders)).summary()
 
 
 def _made_from(outcome: Outcome, config: AnalysisConfig) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from biopsy_ai.report.cohort_page import Entry
 
-Status = Literal["ok", "failed", "skipped"]
+Status = Literal["ok", "failed", "skipped", "reviewed"]
 
 COHORT_FILE = "cohort.csv"
 
@@ -43,13 +43,15 @@ class Outcome:
     source
         The slide, or the file with outlines where there is no slide.
     status
-        ``"ok"``, ``"failed"``, or ``"skipped"`` where the same result was already there.
+        ``"ok"``, ``"failed"``, ``"skipped"`` where the same result was already there, or
+        ``"reviewed"`` where a person has corrected it, which is never analyzed over.
     folder
         Folder with the results; ``None`` if the slide failed.
     summary
-        Content of the slide's summary.json; empty if the slide failed.
+        Content of the slide's summary.json, that of its review where there is one; empty if the
+        slide failed.
     reason
-        Why the slide failed or was skipped.
+        Why the slide failed or was not analyzed.
     seconds
         Time spent on the slide, with writing the results.
     notes
@@ -63,6 +65,21 @@ class Outcome:
     reason: str = ""
     seconds: float = 0.0
     notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def reviewed_outcome(source: Path, folder: Path) -> Outcome | None:
+    """What became of a slide whose results a person has corrected; None if nobody has."""
+    from biopsy_ai.review import has_review
+    from biopsy_ai.review.results import results_in_force, summary_in
+
+    if not has_review(folder):
+        return None
+    counts = results_in_force(folder)
+    reason = "a person reviewed it, and its results stay as they are; "
+    if counts == folder:
+        reason += "the review is not saved yet, and this row is that of the analysis before; "
+    reason += "--out with another folder analyzes the slide anew"
+    return Outcome(source, "reviewed", folder, summary_in(counts), reason)
 
 
 def write_cohort(
@@ -116,6 +133,7 @@ def page_entries(table: pd.DataFrame, out: Path) -> list[Entry]:
         Folder of the run.
     """
     from biopsy_ai.report.cohort_page import Entry
+    from biopsy_ai.review.results import results_in_force
 
     columns = ["slide", "status", "folder", "reason"]
     rows = table.reindex(columns=columns).fillna("").astype(str)
@@ -123,7 +141,7 @@ def page_entries(table: pd.DataFrame, out: Path) -> list[Entry]:
         Entry(
             name=folder or Path(slide.replace("\\", "/")).name,
             status=status,
-            folder=out / Path(folder).name if folder else None,
+            folder=results_in_force(out / Path(folder).name) if folder else None,
             reason=reason,
         )
         for slide, status, folder, reason in rows.itertuples(index=False, name=None)

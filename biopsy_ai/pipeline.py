@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -275,18 +276,9 @@ def _analyze(
         name, config, segmentation, slide, tissue, stain, no_nuclei, given, warnings
     )
 
-    def provenance() -> dict[str, Any]:
-        return describe(
-            config,
-            segmentation,
-            slide,
-            outlines=fibers,
-            types=types,
-            model=model,
-            evidence_sha256=evidence.sha256,
-            seconds=watch.seconds,
-        )
-
+    made: dict[str, Any] = {"outlines": fibers, "types": types, "model": model}
+    made |= {"evidence_sha256": evidence.sha256, "seconds": watch.seconds}
+    provenance = partial(describe, config, segmentation, slide, **made)
     return _measured(
         section, evidence, Corrections(), provenance, watch, progress, opened_here=opened_here
     )
@@ -317,13 +309,15 @@ def _reanalyze(
     with watch.stage("segment"):
         section = corrected_section(saved, labels, corrections, slide, tissue, stain)
 
-    def provenance() -> dict[str, Any]:
-        return describe_again(saved.summary["provenance"], evidence.sha256, watch.seconds)
-
+    made_by = saved.summary["provenance"]
+    provenance = partial(describe_again, made_by, evidence.sha256, watch.seconds)
     corrections = with_record(corrections, saved.segmentation.ids, section.segmentation.ids)
-    return _measured(
+    analysis = _measured(
         section, evidence, corrections, provenance, watch, progress, opened_here=opened_here
     )
+    if "specimen" in saved.summary:
+        analysis.summary["specimen"] = saved.summary["specimen"]
+    return analysis
 
 
 def _measured(
@@ -416,16 +410,5 @@ def _measured(
         summary["review"] = dict(corrections.record)
     scored = section_of(table, patterns.contacts.labels[patterns.contacts.pairs], summary, limits)
     summary |= score_section(scored, evidence).summary()
-    return Analysis(
-        section.name,
-        table,
-        segmentation,
-        summary,
-        config,
-        slide,
-        nuclei,
-        fascicles,
-        tiles,
-        patterns,
-        _opened_here=opened_here,
-    )
+    found = section.name, table, segmentation, summary, config, slide, nuclei, fascicles, tiles
+    return Analysis(*found, patterns, _opened_here=opened_here)

@@ -12,11 +12,12 @@ import tifffile
 from drawn_scores import finding_of, summary_of
 from drawn_sections import DrawnSection, draw_section
 
-from biopsy_ai import cohort, cohort_table
+from biopsy_ai import analyze, cohort, cohort_table
 from biopsy_ai.cohort import Outcome, analyze_folder, analyze_many
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import Cancelled, ConfigError, OutlineReadError, OutputError, SlideReadError
 from biopsy_ai.formats import write_csv
+from biopsy_ai.review import Review
 
 pytestmark = pytest.mark.usefixtures("fake_network")
 
@@ -528,3 +529,78 @@ class TestCodes:
         assert run(patient="P<7>") == "skipped"
         assert statuses(analyze_many([section.image], out)) == ["skipped"]
         assert run(patient="P8") == "ok"
+
+
+def review(folder: Path, *, save: bool) -> None:
+    """Leave a fiber out as a person would, and save what comes of it."""
+    with Review.open(folder, user="A") as section:
+        section.exclude(3, "torn")
+        if save:
+            section.save()
+
+
+def test_a_reviewed_section_is_never_analyzed_over(three_slides: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    analyze_folder(three_slides, out)
+    review(out / "a", save=True)
+    before = {path: path.read_bytes() for path in (out / "a").rglob("*") if path.is_file()}
+    for overwrite in (False, True):
+        outcomes = analyze_folder(
+            three_slides, out, AnalysisConfig(sex="male"), overwrite=overwrite
+        )
+        assert statuses(outcomes) == ["reviewed", "failed", "ok"]
+        assert outcomes[0].folder == out / "a"
+        after = {path: path.read_bytes() for path in (out / "a").rglob("*") if path.is_file()}
+        assert after == before
+    table = read_cohort(out).set_index("folder")
+    assert table.loc["a", "status"] == "reviewed"
+    assert "--out" in table.loc["a", "reason"]
+    assert table.loc["a", "n_measured"] in (11, "11", "11.0"), "what the review says"
+    assert table.loc["c", "n_measured"] in (12, "12", "12.0")
+    page = (out / "cohort.html").read_text(encoding="utf-8")
+    assert 'href="a/reviewed/report.html"' in page
+    assert 'href="c/report.html"' in page
+
+
+def test_a_review_that_is_not_saved_yet(section: DrawnSection, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    analyze_many([section.image], out)
+    review(out / "section", save=False)
+    (outcome,) = analyze_many([section.image], out, overwrite=True)
+    assert outcome.status == "reviewed"
+    assert "not saved yet" in outcome.reason
+    assert outcome.summary["fibers"]["n_measured"] == 12
+    assert 'href="section/report.html"' in (out / "cohort.html").read_text(encoding="utf-8")
+
+
+def test_an_incomplete_reviewed_folder_does_not_count(
+    section: DrawnSection, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    analyze_many([section.image], out)
+    review(out / "section", save=True)
+    (out / "section" / "reviewed" / "fibers.tif").unlink()
+    (outcome,) = analyze_many([section.image], out)
+    assert outcome.summary["fibers"]["n_measured"] == 12
+
+
+def test_a_folder_opened_for_review_without_an_edit_is_analyzed(
+    section: DrawnSection, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    analyze_many([section.image], out)
+    Review.open(out / "section", user="A").close()
+    (outcome,) = analyze_many([section.image], out, overwrite=True)
+    assert outcome.status == "ok"
+    Review.open(out / "section", user="A").close()
+
+
+def test_results_with_a_review_are_not_replaced(section: DrawnSection, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    with analyze(section.image) as analysis:
+        analysis.save(folder)
+        review(folder, save=True)
+        before = (folder / "summary.json").read_bytes()
+        with pytest.raises(OutputError, match="a person reviewed"):
+            analysis.save(folder)
+    assert (folder / "summary.json").read_bytes() == before

@@ -100,6 +100,12 @@ def test_warnings_stand_there_once(section: DrawnSection, tmp_path: Path) -> Non
     assert_reproduced(saved)
 
 
+def test_codes_of_the_specimen_stay(saved: SavedAnalysis) -> None:
+    coded = replace(saved, summary={**saved.summary, "specimen": {"patient": "P 7"}})
+    with reanalyze(coded, saved.labels, Corrections()) as analysis:
+        assert analysis.summary["specimen"] == {"patient": "P 7"}
+
+
 def corrected(saved: SavedAnalysis) -> tuple[np.ndarray, Corrections]:
     """Fiber 1 is parted, 4 and 3 are one, 12 is gone, and a person decided on others."""
     labels = np.asarray(saved.labels).copy()

@@ -332,5 +332,5 @@ def _line(outcome: Outcome) -> str:
         r, p = grouping["assortativity"], grouping["p"]
         said.append(f"assortativity of types {r:+.2f} (p = {p:.2g})")
     said += scored(summary.get("score") or {})
-    note = f" ({outcome.reason})" if outcome.status == "skipped" else ""
+    note = f" ({outcome.reason})" if outcome.status in ("skipped", "reviewed") else ""
     return f"{outcome.source.name}: {', '.join(said)} -> {outcome.folder}{note}"

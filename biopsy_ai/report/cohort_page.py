@@ -38,7 +38,7 @@ class Entry:
     folder
         Folder with its results; None where there is none.
     reason
-        Why it failed or was skipped.
+        Why it failed or was not analyzed.
     kind
         Whether it is one section, or a block of several.
     """

@@ -181,8 +181,11 @@ def save_analysis(
     Raises
     ------
     OutputError
-        Something cannot be written.
+        Something cannot be written, or a person reviewed the results that are there.
     """
+    from biopsy_ai.review.results import refuse_review
+
+    refuse_review(folder)
     folder = output_folder(folder)
     names = result_files(analysis)
     remove_result(folder / SUMMARY_FILE)

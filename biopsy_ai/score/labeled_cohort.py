@@ -243,12 +243,15 @@ def _match(
 def _read_scores(
     place: Path, folders: Sequence[str], evidence: Evidence
 ) -> dict[str, dict[str, Any]]:
-    """Scores by folder."""
+    """Scores by folder, those of its review where there is one."""
+    from biopsy_ai.review.results import results_in_force
+
     missing, unscored, others = [], [], []
     scores: dict[str, dict[str, Any]] = {}
     for folder in folders:
         try:
-            summary = json.loads((place / folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+            path = results_in_force(place / folder) / SUMMARY_FILE
+            summary = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             missing.append(folder)
             continue

@@ -125,3 +125,29 @@ def test_older_results_have_a_report_as_well(left: dict[str, Any]) -> None:
     assert "no score" in said
     assert "no graded findings" in said
     assert "too few fibers for a histogram" in said
+
+
+def test_a_review_is_told() -> None:
+    review = {
+        "reviewers": ["A", "B"],
+        "last_utc": "2026-03-01T10:20:30+00:00",
+        "fibers": {
+            **{"before": 225, "after": 223, "removed": 4, "corrected": 14, "outline": 6},
+            **{"type": 5, "condition": 0, "exclusion": 3, "accepted": 30},
+        },
+    }
+    document = section_document(summary_of(review=review), Pictures())
+    said = words_of(document.parts)
+    assert said[said.index("Reviewed") + 1] == (
+        "by A and B, 2026-03-01, 10:20 UTC, 14 of 223 fibers changed "
+        "(outlines: 6; types: 5; left out or taken in: 3), 4 removed, 30 accepted as they were"
+    )
+    assert "A person reviewed the section." in text_of(document)
+    without = text_of(section_document(summary_of(), Pictures()))
+    assert "Reviewed" not in without
+    assert "A person reviewed" not in without
+
+
+@pytest.mark.parametrize("review", [{"n_edits": 1}, {"reviewers": None, "fibers": None}, "yes"])
+def test_a_review_that_says_little(review: Any) -> None:
+    text_of(section_document(summary_of(review=review), Pictures()))
