@@ -21,6 +21,7 @@ from biopsy_ai.report.pictures import (
     BLACK,
     BLUE,
     CONDITION_COLORS,
+    GRAY,
     GREEN,
     LAYER_COLORS,
     ORANGE,
@@ -33,7 +34,7 @@ from napari_plugin.column_names import column_title
 
 Color = tuple[int, int, int]
 
-UNKNOWN: Color = (128, 128, 128)
+UNKNOWN: Color = GRAY
 """Fibers of which the measure is not known."""
 
 MANY: tuple[Color, ...] = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY, YELLOW)

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QSizePolicy
 
 from biopsy_ai.formats.qupath import FIBER_CLASS, TYPE_COLORS
 from biopsy_ai.measure.exclusion import is_excluded
-from napari_plugin.coloring import texts
+from napari_plugin.coloring import UNKNOWN, texts
 from napari_plugin.column_names import column_title
 
 MEASURES = (
@@ -264,7 +264,7 @@ class Histogram(FigureCanvasQTAgg):
 
 
 def _color_of(name: str, typed: bool) -> tuple[float, float, float]:
-    color = TYPE_COLORS.get(name, (128, 128, 128)) if typed else FIBER_CLASS[1]
+    color = TYPE_COLORS.get(name, UNKNOWN) if typed else FIBER_CLASS[1]
     return color[0] / 255, color[1] / 255, color[2] / 255
 
 
