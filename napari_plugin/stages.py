@@ -13,6 +13,10 @@ STAGES = {
     "patterns": "Testing patterns",
     "report": "Writing results",
     "training_data": "Writing training data",
+    "check": "Checking the data",
+    "render": "Drawing synthetic sections",
+    "train": "Training",
+    "compare": "Comparing old and new",
 }
 """Words for each stage that the core tells of."""
 
