@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import zlib
 from collections import OrderedDict
 from typing import Any
 
@@ -137,6 +136,8 @@ class EditedLabels:
                 yield (cy, cx), tuple(there), tuple(here)
 
     def _chunk(self, chunk: tuple[int, int]) -> NDArray[np.int32]:
+        import imagecodecs
+
         found = self._hot.get(chunk)
         if found is None:
             found = self._load(chunk)
@@ -144,14 +145,16 @@ class EditedLabels:
             if len(self._hot) > HOT_CHUNKS:
                 old, pixels = self._hot.popitem(last=False)
                 if old in self._drawn:
-                    self._cold[old] = zlib.compress(pixels.tobytes(), level=1)
+                    self._cold[old] = bytes(imagecodecs.zstd_encode(pixels.tobytes(), level=1))
         self._hot.move_to_end(chunk)
         return found
 
     def _load(self, chunk: tuple[int, int]) -> NDArray[np.int32]:
         y, x = (number * CHUNK_PX for number in chunk)
         height, width = min(CHUNK_PX, self.shape[0] - y), min(CHUNK_PX, self.shape[1] - x)
+        import imagecodecs
+
         if chunk in self._cold:
-            raw = zlib.decompress(self._cold[chunk])
+            raw = imagecodecs.zstd_decode(self._cold[chunk])
             return np.frombuffer(bytearray(raw), np.int32).reshape(height, width)
         return np.array(self.source[y : y + height, x : x + width], dtype=np.int32)

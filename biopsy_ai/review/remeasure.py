@@ -57,14 +57,23 @@ class PlacedPiece:
     shape: tuple[int, int]
 
     def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.int32]:
-        out = np.zeros([part.stop - part.start for part in key], np.int32)
-        there, here = [], []
-        for part, start, side in zip(key, self.origin, self.piece.shape, strict=True):
-            first, last = max(part.start, start), max(min(part.stop, start + side), part.start)
-            last = max(first, last)
-            there.append(slice(first - start, last - start))
-            here.append(slice(first - part.start, last - part.start))
-        out[tuple(here)] = self.piece[tuple(there)]
+        # where a window begins and ends in the piece, if it does
+        ends = [
+            (part.start - first, part.stop - first, side)
+            for part, first, side in zip(key, self.origin, self.piece.shape, strict=True)
+        ]
+        inside = tuple(
+            slice(min(max(start, 0), side), min(max(stop, 0), side)) for start, stop, side in ends
+        )
+        if all(0 <= start and stop <= side for start, stop, side in ends):
+            return self.piece[inside]
+        out = np.zeros([stop - start for start, stop, _ in ends], np.int32)
+        here = tuple(
+            slice(part.start - start, part.stop - start)
+            for part, (start, _, _) in zip(inside, ends, strict=True)
+        )
+        if all(part.stop > part.start for part in inside):
+            out[here] = self.piece[inside]
         return out
 
 
