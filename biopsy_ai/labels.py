@@ -208,18 +208,31 @@ def find_boxes(labels: LabelArray) -> tuple[np.ndarray, np.ndarray]:
     boxes : (n, 4) ndarray of int64
         y0, x0, y1, x1, half-open.
     """
-    height, width = int(labels.shape[0]), int(labels.shape[1])
-    found: list[np.ndarray] = []
-    for y in range(0, height, WINDOW_PX):
-        for x in range(0, width, WINDOW_PX):
-            window = np.asarray(labels[y : y + WINDOW_PX, x : x + WINDOW_PX])
-            runs = _runs(window)
-            if len(runs):
-                found.append(_merge(runs + np.array([0, y, x, y, x])))
-    if not found:
-        return np.empty(0, dtype=np.int64), np.empty((0, 4), dtype=np.int64)
-    merged = _merge(np.concatenate(found))
-    return merged[:, 0], merged[:, 1:]
+    finder = BoxFinder()
+    for rows, columns in scan_windows(labels.shape):
+        finder.look(np.asarray(labels[rows, columns]), (rows.start, columns.start))
+    return finder.found()
+
+
+class BoxFinder:
+    """Finds labels and their boxes in an image that is seen piece by piece."""
+
+    def __init__(self) -> None:
+        self._found: list[np.ndarray] = []
+
+    def look(self, window: np.ndarray, origin: tuple[int, int]) -> None:
+        """Look at a piece whose first pixel lies at `origin`."""
+        y, x = origin
+        runs = _runs(window)
+        if len(runs):
+            self._found.append(_merge(runs + np.array([0, y, x, y, x])))
+
+    def found(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and boxes of all that was seen, as `find_boxes` gives them."""
+        if not self._found:
+            return np.empty(0, dtype=np.int64), np.empty((0, 4), dtype=np.int64)
+        merged = _merge(np.concatenate(self._found))
+        return merged[:, 0], merged[:, 1:]
 
 
 def _runs(window: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from biopsy_ai.formats.class_map import TISSUE_FILE, read_class_map
 from biopsy_ai.formats.label_image import LABELS_FILE
 from biopsy_ai.formats.read_tables import read_contacts_csv, read_fibers_csv, read_nuclei_csv
 from biopsy_ai.formats.tiled_tiff import read_tiled_tiff
-from biopsy_ai.labels import LabelArray, WritableLabelArray, find_boxes, scan_windows
+from biopsy_ai.labels import BoxFinder, LabelArray, WritableLabelArray
 from biopsy_ai.opening import SAME_MPP, both_sides
 from biopsy_ai.segmentation.nuclei import Nuclei
 from biopsy_ai.segmentation.result import Segmentation
@@ -27,6 +27,7 @@ from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from biopsy_ai.slides import Slide
 
@@ -167,7 +168,8 @@ def read_analysis(folder: str | Path, slide: str | Path | None = None) -> SavedA
     segmentation = _read_segmentation(folder / LABELS_FILE, fibers, summary, drawn, tissue)
     fascicles, fascicles_mpp = None, None
     if FASCICLES_FILE in named:
-        fascicles, fascicles_mpp = _read_labels(folder / FASCICLES_FILE)
+        found = _read_labels(folder / FASCICLES_FILE)
+        fascicles, fascicles_mpp = found.image, found.mpp
     return SavedAnalysis(
         folder=folder,
         name=str(summary.get("name") or folder.name),
@@ -222,9 +224,21 @@ def _reading(path: Path) -> Iterator[None]:
         raise OutputError(f"{error} {WHAT_TO_DO}") from error
 
 
-def _read_labels(path: Path) -> tuple[WritableLabelArray, tuple[float, float]]:
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """A label image, its pixel size, the labels in it and the box of each."""
+
+    image: WritableLabelArray
+    mpp: tuple[float, float]
+    ids: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+
+
+def _read_labels(path: Path) -> _Labels:
+    finder = BoxFinder()
     with _reading(path):
-        return read_tiled_tiff(path, np.int32)
+        image, mpp = read_tiled_tiff(path, np.int32, finder.look)
+    return _Labels(image, mpp, *finder.found())
 
 
 def _read_segmentation(
@@ -234,20 +248,19 @@ def _read_segmentation(
     nuclei: Nuclei | None,
     tissue: TissueMap | None,
 ) -> Segmentation:
-    labels, _ = _read_labels(path)
-    ids, boxes = find_boxes(labels)
-    if not np.array_equal(ids, fibers["label"]):
+    found = _read_labels(path)
+    if not np.array_equal(found.ids, fibers["label"]):
         raise OutputError(
-            f"{path}: holds {len(ids)} fibers, {FIBERS_FILE} beside it {len(fibers)}, or others: "
-            f"they are not of the same analysis. {WHAT_TO_DO}"
+            f"{path}: holds {len(found.ids)} fibers, {FIBERS_FILE} beside it {len(fibers)}, or "
+            f"others: they are not of the same analysis. {WHAT_TO_DO}"
         )
     edge = fibers["touches_tissue_edge"].astype("boolean").fillna(False).to_numpy(bool)
     mpp = summary["outlines_mpp"]
     return Segmentation(
-        labels=labels,
+        labels=found.image,
         mpp=(float(mpp[0]), float(mpp[1])),
-        ids=ids,
-        boxes=boxes,
+        ids=found.ids,
+        boxes=found.boxes,
         confidence=fibers["confidence"].to_numpy(np.float32),
         touches_tissue_edge=edge,
         provenance=dict((summary.get("provenance") or {}).get("segmentation") or {}),
@@ -257,27 +270,22 @@ def _read_segmentation(
 
 
 def _read_nuclei(path: Path, table: pd.DataFrame | None) -> Nuclei:
-    labels, mpp = _read_labels(path)
-    ids, boxes = find_boxes(labels)
-    if table is not None and not np.array_equal(ids, table["label"]):
+    found = _read_labels(path)
+    if table is None or not np.array_equal(found.ids, table["label"]):
         raise OutputError(
             f"{path}: does not hold the nuclei of {NUCLEI_FILE} beside it: they are not of the "
             f"same analysis. {WHAT_TO_DO}"
         )
-    n = int(ids.max(initial=0))
-    area = np.zeros(n + 1, np.int64)
-    moments = np.zeros((2, n + 1))
-    for rows, columns in scan_windows(labels.shape):
-        window = np.asarray(labels[rows, columns])
-        y, x = np.nonzero(window)
-        number = window[y, x]
-        area += np.bincount(number, minlength=n + 1)
-        for axis, places in enumerate((y + rows.start, x + columns.start)):
-            moments[axis] += np.bincount(number, places + 0.5, n + 1)
-    every_box = np.zeros((n, 4), np.int64)
-    every_box[ids - 1] = boxes
-    centers = (moments / np.maximum(area, 1)).T
-    return Nuclei(labels, area[1:], centers[1:], every_box, np.full(n, np.nan, np.float32), mpp)
+    n = int(found.ids.max(initial=0))
+    boxes, area, centers = np.zeros((n, 4), np.int64), np.zeros(n, np.int64), np.zeros((n, 2))
+    rows = found.ids - 1
+    boxes[rows] = found.boxes
+    side_y, side_x = found.mpp
+    area[rows] = np.rint(table["area_um2"].to_numpy(float) / (side_y * side_x))
+    centers[rows, 0] = table["centroid_y_um"].to_numpy(float) / side_y
+    centers[rows, 1] = table["centroid_x_um"].to_numpy(float) / side_x
+    unknown = np.full(n, np.nan, np.float32)
+    return Nuclei(found.image, area, centers, boxes, unknown, found.mpp)
 
 
 def _read_tissue(path: Path) -> TissueMap:

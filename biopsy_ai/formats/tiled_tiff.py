@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -108,8 +108,12 @@ def _tiles(pixels: LabelArray, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
                 yield np.ascontiguousarray(band[y : y + TILE_PX, x : x + TILE_PX])
 
 
+Look = Callable[[NDArray[Any], tuple[int, int]], None]
+"""Called with a piece of an image and the row and column of its first pixel."""
+
+
 def read_tiled_tiff(
-    path: str | Path, dtype: type[np.integer]
+    path: str | Path, dtype: type[np.integer], look: Look | None = None
 ) -> tuple[WritableLabelArray, tuple[float, float]]:
     """Read what `write_tiled_tiff` wrote, as it is: nothing is numbered anew.
 
@@ -119,6 +123,8 @@ def read_tiled_tiff(
         The file; read by rows of tiles where it is large.
     dtype
         That it was written with.
+    look
+        Is shown every piece on its way.
 
     Returns
     -------
@@ -142,7 +148,7 @@ def read_tiled_tiff(
             if pixels is None:
                 raise OutlineReadError(f"{path}: states no pixel size, as those of biopsy-ai do.")
             sides = [float(pixels.get(f"PhysicalSize{axis}", "nan")) for axis in "YX"]
-            return read_plane(path, file, dtype), (sides[0], sides[1])
+            return read_plane(path, file, dtype, look), (sides[0], sides[1])
     except OutlineReadError:
         raise
     except OSError as error:
@@ -152,8 +158,10 @@ def read_tiled_tiff(
         raise OutlineReadError(f"{path}: is damaged or incomplete ({error}).") from error
 
 
-def read_plane(path: Path, file: tifffile.TiffFile, dtype: type[np.integer]) -> WritableLabelArray:
-    """Copy the one plane of an open file.
+def read_plane(
+    path: Path, file: tifffile.TiffFile, dtype: type[np.integer], look: Look | None = None
+) -> WritableLabelArray:
+    """Copy the one plane of an open file, and show every piece of it on its way.
 
     Raises
     ------
@@ -171,7 +179,10 @@ def read_plane(path: Path, file: tifffile.TiffFile, dtype: type[np.integer]) -> 
         stored: Any = zarr.open_array(store, mode="r")
         for top in range(0, level.shape[0], BAND_PX):
             rows = slice(top, min(top + BAND_PX, level.shape[0]))
-            plane[rows, 0 : level.shape[1]] = np.asarray(stored[rows])
+            band = np.asarray(stored[rows])
+            plane[rows, 0 : level.shape[1]] = band
+            if look is not None:
+                look(band, (top, 0))
     return plane
 
 
