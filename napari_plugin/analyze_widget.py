@@ -24,6 +24,7 @@ from napari_plugin.drawn_regions import (
     start_drawing,
     write_region,
 )
+from napari_plugin.following import Following
 from napari_plugin.job import Job
 from napari_plugin.results_place import Place, free_folder, usual_folder
 from napari_plugin.section import open_results, sections_of
@@ -63,10 +64,13 @@ class AnalyzeWidget(AnalysisForm):
         # the region of the job that runs
         self._scratch = QTemporaryDir()
         layers = napari_viewer.layers
-        layers.events.inserted.connect(self._on_layers)
-        layers.events.removed.connect(self._on_layers)
-        layers.selection.events.active.connect(self._on_active)
-        self._sections.opened.connect(self._on_sections)
+        self._following = Following(self)
+        self._following.follow(
+            (layers.events.inserted, self._on_layers),
+            (layers.events.removed, self._on_layers),
+            (layers.selection.events.active, self._on_active),
+            (self._sections.opened, self._on_sections),
+        )
         self.section.currentIndexChanged.connect(lambda *_: self._on_section())
         self.stain.currentIndexChanged.connect(lambda *_: self._show_channels())
         self.channels.changed.connect(self._check)

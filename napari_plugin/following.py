@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from psygnal import SignalInstance
     from qtpy.QtWidgets import QWidget
 
 Slot = Callable[..., Any]
+
+
+class Signal(Protocol):
+    """Signals of psygnal, and events of napari's own layers and viewer."""
+
+    def connect(self, slot: Slot, /) -> Any: ...
+
+    def disconnect(self, slot: Slot, /) -> Any: ...
 
 
 class Following:
@@ -25,19 +32,19 @@ class Following:
     """
 
     def __init__(self, widget: QWidget) -> None:
-        self._links: list[tuple[SignalInstance, Slot]] = []
+        self._links: list[tuple[Signal, Slot]] = []
         widget.destroyed.connect(self.stop)
 
-    def follow(self, *links: tuple[SignalInstance, Slot]) -> None:
+    def follow(self, *links: tuple[Signal, Slot]) -> None:
         """Listen to signals."""
         for signal, slot in links:
             signal.connect(slot)
             self._links.append((signal, slot))
 
-    def leave(self, *links: tuple[SignalInstance, Slot]) -> None:
+    def leave(self, *links: tuple[Signal, Slot]) -> None:
         """Listen to them no more."""
         for signal, slot in links:
-            signal.disconnect(slot, missing_ok=True)
+            signal.disconnect(slot)
         gone = list(links)
         self._links = [link for link in self._links if link not in gone]
 

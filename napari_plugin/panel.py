@@ -19,10 +19,12 @@ from qtpy.QtWidgets import (
 from biopsy_ai import RESEARCH_USE_ONLY
 from napari_plugin.analyze_widget import AnalyzeWidget
 from napari_plugin.fibers_widget import FibersWidget
+from napari_plugin.following import Following
 from napari_plugin.review_widget import ReviewWidget
 from napari_plugin.save_widget import SaveWidget
 from napari_plugin.scores_widget import ScoresWidget
 from napari_plugin.section import sections_of
+from napari_plugin.train_widget import TrainWidget
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -45,12 +47,14 @@ class Panel(QWidget):
         self.review = ReviewWidget(napari_viewer)
         self.scores = ScoresWidget(napari_viewer)
         self.save = SaveWidget(napari_viewer)
+        self.train = TrainWidget(napari_viewer)
         pages = (
             ("Analyze", self.analyze),
             ("Fibers", self.fibers),
             ("Review", self.review),
             ("Scores", self.scores),
             ("Save", self.save),
+            ("Train", self.train),
         )
         for title, tab in pages:
             self.tabs.addTab(_scrolling(tab), title)
@@ -59,7 +63,8 @@ class Panel(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(notice)
         layout.addWidget(self.tabs, stretch=1)
-        sections_of(napari_viewer).opened.connect(self._on_opened)
+        self._following = Following(self)
+        self._following.follow((sections_of(napari_viewer).opened, self._on_opened))
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH_PX, super().sizeHint().height())

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from biopsy_ai.measure.condition import CONDITIONS
 from napari_plugin.drawing import Drawing
+from napari_plugin.following import Following
 from napari_plugin.review_keys import ReviewKeys, shown_key
 from napari_plugin.review_queue import QueueView
 from napari_plugin.section import OpenSection, sections_of
@@ -72,7 +73,8 @@ class ReviewWidget(QWidget):
         self._lay_out()
         self._keys = ReviewKeys({**dict(self._actions.values()), "Escape": self._stop_drawing})
         self.queue.chosen.connect(self._on_chosen)
-        self._sections.active_changed.connect(self._on_active)
+        self._following = Following(self)
+        self._following.follow((self._sections.active_changed, self._on_active))
         self._on_active()
 
     def _lay_out(self) -> None:
@@ -154,12 +156,10 @@ class ReviewWidget(QWidget):
         self._stop_drawing()
         if old is not None:
             self._keys.unbind()
-            for signal, slot in self._slots(old):
-                signal.disconnect(slot, missing_ok=True)
+            self._following.leave(*self._slots(old))
         if self._section is not None:
             self._keys.bind(self._section.layers.values())
-            for signal, slot in self._slots(self._section):
-                signal.connect(slot)
+            self._following.follow(*self._slots(self._section))
         self._say("")
         self.refresh()
 

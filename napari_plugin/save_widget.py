@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from biopsy_ai.progress import Progress
 from biopsy_ai.report.save import REPORT_FILE
+from napari_plugin.following import Following
 from napari_plugin.section import OpenSection, sections_of
 from napari_plugin.settings import read_settings
 from napari_plugin.stages import stage_in_words
@@ -78,7 +79,8 @@ class SaveWidget(QWidget):
             (self.cancel_button, self.cancel),
         ):
             button.clicked.connect(act)
-        self._sections.active_changed.connect(self._on_active)
+        self._following = Following(self)
+        self._following.follow((self._sections.active_changed, self._on_active))
         self._on_active()
 
     def _lay_out(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from biopsy_ai.report.document import Bar, Bullets, Table, Text, Tone
 from biopsy_ai.report.finding_parts import NOT_ASSESSABLE, findings_part
 from biopsy_ai.report.score_parts import evidence_part, interval_name, verdict_part
+from napari_plugin.following import Following
 from napari_plugin.score_bar import ScoreBar
 from napari_plugin.section import OpenSection, sections_of
 
@@ -64,19 +65,23 @@ class ScoresWidget(QWidget):
         for tree in (self.evidence, self.findings):
             tree.currentItemChanged.connect(self._on_line)
             tree.itemClicked.connect(self._on_line)
-        self._sections.active_changed.connect(self._on_active)
+        self._following = Following(self)
+        self._following.follow((self._sections.active_changed, self._on_active))
         self._on_active()
 
     def _on_active(self, *_: Any) -> None:
-        active = self._sections.active
         if self._section is not None:
-            self._section.scores_changed.disconnect(self.refresh, missing_ok=True)
-            self._section.fibers_changed.disconnect(self._on_edit, missing_ok=True)
-        self._section = active
-        if active is not None:
-            active.scores_changed.connect(self.refresh)
-            active.fibers_changed.connect(self._on_edit)
+            self._following.leave(*self._slots(self._section))
+        self._section = self._sections.active
+        if self._section is not None:
+            self._following.follow(*self._slots(self._section))
         self.refresh()
+
+    def _slots(self, section: OpenSection) -> tuple[tuple[Any, Callable[..., None]], ...]:
+        return (
+            (section.scores_changed, self.refresh),
+            (section.fibers_changed, self._on_edit),
+        )
 
     def _on_edit(self, *_: Any) -> None:
         self.state.setText("The fibers have changed; the scores are being made again …")

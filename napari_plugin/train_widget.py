@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
+from napari_plugin.following import Following
 from napari_plugin.job import Job
 from napari_plugin.section import sections_of
 from napari_plugin.settings import keep_model, read_settings
@@ -68,7 +69,8 @@ class TrainWidget(TrainForm):
             (self.use_button, self.use),
         ):
             button.clicked.connect(lambda *_, act=act: act())
-        self._sections.active_changed.connect(self._on_section)
+        self._following = Following(self)
+        self._following.follow((self._sections.active_changed, self._on_section))
         self._on_section()
         self._enable()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QLabel
 
 from biopsy_ai import RESEARCH_USE_ONLY
@@ -49,3 +51,15 @@ def test_scores_come_to_the_front_with_a_section(docked: tuple[Any, Panel], resu
     open_results(viewer, results)
     assert panel.tabs.tabText(panel.tabs.currentIndex()) == "Scores"
     assert panel.save.save_button.isEnabled()
+
+
+def test_a_closed_panel_is_told_nothing(docked: tuple[Any, Panel], results: Path) -> None:
+    viewer, panel = docked
+    section = open_results(viewer, results)
+    viewer.window.remove_dock_widget(panel)
+    panel.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    section.apply(lambda review: review.delete([3]))
+    section.select([4])
+    viewer.add_image(np.zeros((8, 8)))
+    assert section.selection.tolist() == [4]
