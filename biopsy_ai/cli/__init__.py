@@ -13,6 +13,7 @@ from biopsy_ai.cli import (
     bundled,
     calibration,
     evaluation,
+    models,
     synthesis,
     training,
     viewer,
@@ -41,10 +42,12 @@ app.command(
 app.command(epilog=epilog("biopsy-ai synthesize --preset dystrophy --stain he --n 4 --out DIR"))(
     synthesis.synthesize
 )
-app.command(epilog=epilog("biopsy-ai train --real training.yaml --out models/mine"))(training.train)
+app.command(epilog=epilog("biopsy-ai train my_slides --from muscle --out models/mine"))(
+    training.train
+)
 app.command(epilog=epilog("biopsy-ai gui section.svs"))(viewer.gui)
 app.command(epilog=epilog("biopsy-ai samples my_samples"))(bundled.samples)
-app.command(epilog=epilog("biopsy-ai models"))(bundled.models)
+app.add_typer(models.app)
 
 
 def main() -> NoReturn:

@@ -1,4 +1,4 @@
-"""``biopsy-ai samples`` and ``biopsy-ai models``: what comes with the package."""
+"""``biopsy-ai samples``: the sample slides that come with the package."""
 
 from __future__ import annotations
 
@@ -29,12 +29,3 @@ def samples(
 
         for path in sample_slides() if folder is None else copy_samples(folder):
             typer.echo(path)
-
-
-def models(debug: Debug = False) -> None:
-    """List the bundled models, each with its folder."""
-    with command(debug=debug):
-        from biopsy_ai.resources import bundled, list_models
-
-        for name in list_models():
-            typer.echo(f"{name}\t{bundled('models', name)}")

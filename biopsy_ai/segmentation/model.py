@@ -158,7 +158,7 @@ def load_model(name_or_folder: str | Path) -> Model:
         version of biopsy-ai.
     """
     folder = _find(name_or_folder)
-    spec = _read_spec(folder / SPEC_FILE)
+    spec = read_spec(folder / SPEC_FILE)
     weights, digest = _read_weights(folder / WEIGHTS_FILE, str(spec["weights_sha256"]))
     model = Model(str(spec["name"]), folder, spec, digest, weights)
     try:
@@ -248,7 +248,14 @@ def _find(name_or_folder: str | Path) -> Path:
     )
 
 
-def _read_spec(path: Path) -> dict[str, Any]:
+def read_spec(path: Path) -> dict[str, Any]:
+    """Read a ``model.yaml`` without the weights.
+
+    Raises
+    ------
+    ModelError
+        It cannot be read, is incomplete, or was made for another version of biopsy-ai.
+    """
     try:
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
