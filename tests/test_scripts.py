@@ -108,7 +108,7 @@ def test_demo_installs_no_extras_and_test_completes_them(checkout: Checkout) -> 
 
     assert checkout.run("test").returncode == 0
     (install,) = checkout.noted("pip install")
-    assert install.endswith(" -e .[gui,train,test]")
+    assert install.endswith(" -e .[export,gui,train,test]")
     for script in ("test", "demo"):
         assert checkout.run(script).returncode == 0
         assert not checkout.noted("pip install")
