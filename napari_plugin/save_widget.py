@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,10 +138,7 @@ class SaveWidget(QWidget):
         section = self._sections.active
         if section is not None:
             review = section.review
-            self._begin(
-                lambda told: review.save(progress=told),
-                lambda folder: f"The reviewed results stand in {folder}.",
-            )
+            self._begin(lambda told: review.save(progress=told), partial(_saved, section))
 
     def save_training(self, *_: Any) -> None:
         """Write picture, corrected fibers and log for training."""
@@ -206,6 +204,13 @@ class SaveWidget(QWidget):
         self._work = None
         self.message.setText(text)
         self._on_active()
+
+
+def _saved(section: OpenSection, folder: Path) -> str:
+    """Show what was measured anew, and say where it stands."""
+    if section.is_open:
+        section.show_again()
+    return f"The reviewed results stand in {folder}."
 
 
 def _report_of(section: OpenSection) -> Path | None:

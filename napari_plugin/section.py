@@ -147,7 +147,7 @@ class OpenSection:
         self._follow(change)
         self.message.emit("")
         self.fibers_changed.emit(change)
-        self._rescoring.put_off()
+        self.rescore()
         return change
 
     def tell(self, problem: str) -> None:
@@ -169,9 +169,17 @@ class OpenSection:
         if not np.array_equal(chosen, before):
             self.selection_changed.emit(chosen)
 
+    def rescore(self) -> None:
+        """Have the scores made again, soon and in the background."""
+        self._rescoring.put_off()
+
     def take_over(self, rescored: Any) -> None:
         """Show new scores and patterns."""
         self.review.take_over(rescored)
+        self.show_again()
+
+    def show_again(self) -> None:
+        """Show what the table and the summary of the review say now."""
         self._drawn.show_patterns()
         self._recolor()
         self.scores_changed.emit()
@@ -380,6 +388,8 @@ def open_results(
             image.close()
         raise
     sections.add(section)
+    if not review.summary_is_current:
+        section.rescore()
     if problem:
         section.tell(problem)
     return section

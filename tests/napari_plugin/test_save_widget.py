@@ -50,6 +50,7 @@ def test_save_reviewed_results(make_napari_viewer: Any, results: Path, qtbot: An
     for name in ("report.html", "report.pdf", "fibers.geojson", "RoiSet.zip", "fibers.tif"):
         assert (results / "reviewed" / name).stat().st_size > 0
     assert (results / "fibers.csv").read_bytes() == before
+    assert "review" in section.review.summary
     assert widget.report_button.isEnabled()
     assert widget.save_button.isEnabled()
 

@@ -169,3 +169,20 @@ def test_the_bar_is_drawn_to_scale(qtbot: Any) -> None:
 
 def _is_blue(color: Any) -> bool:
     return bool(color.blue() > color.red() + 50)
+
+
+def test_scores_of_a_review_that_goes_on(
+    make_napari_viewer: Any, scored: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was changed before counts in the scores when the results are opened again."""
+    from biopsy_ai.review import Review
+    from napari_plugin import rescoring
+
+    with Review.open(scored) as review:
+        review.delete([2])
+    monkeypatch.setattr(rescoring, "WAIT_MS", 50)
+    viewer = make_napari_viewer()
+    widget = ScoresWidget(viewer)
+    section = open_results(viewer, scored)
+    qtbot.waitUntil(lambda: not section.is_rescoring, timeout=60_000)
+    assert widget.verdict.text() == "Not enough tissue."
