@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.score.evidence import IntervalRule
@@ -108,12 +109,36 @@ def draw_replicates(section: Section, rule: IntervalRule) -> Replicates:
 
 def find_units(section: Section, rule: IntervalRule) -> tuple[NDArray[np.int64], str]:
     """Number of the unit of each fiber from 0, (n,), and what the units are, in words."""
-    home = np.nan_to_num(section.column("fascicle")).astype(np.int64)
-    sizes = np.bincount(home[section.measured & (home > 0)]) if home.any() else np.zeros(1)
+    return divide_fibers(section.table, section.measured, rule)
+
+
+def divide_fibers(
+    table: pd.DataFrame, measured: Flags, rule: IntervalRule
+) -> tuple[NDArray[np.int64], str]:
+    """Divide the fibers of a section into units that resemble each other less than their fibers do.
+
+    Parameters
+    ----------
+    table
+        The fiber table, n rows in the order of labels; a column ``fascicle`` is used if there.
+    measured
+        Fibers that enter the statistics.
+    rule
+        ``least_units`` and ``neighborhood``.
+
+    Returns
+    -------
+    (n,) ndarray of int
+        Number of the unit of each fiber, from 0.
+    str
+        What the units are, in words.
+    """
+    home = np.nan_to_num(_column(table, "fascicle")).astype(np.int64)
+    sizes = np.bincount(home[measured & (home > 0)]) if home.any() else np.zeros(1)
     if np.count_nonzero(sizes >= rule.neighborhood) >= rule.least_units:
         return _in_order(home), "fascicles"
-    places = np.column_stack([section.column("centroid_y_um"), section.column("centroid_x_um")])
-    size = int(np.count_nonzero(section.measured)) // (2 * rule.least_units)
+    places = np.column_stack([_column(table, "centroid_y_um"), _column(table, "centroid_x_um")])
+    size = int(np.count_nonzero(measured)) // (2 * rule.least_units)
     size = min(max(size, 1), rule.neighborhood)
     if size == 1:
         return np.arange(len(home), dtype=np.int64), "fibers"
@@ -122,6 +147,12 @@ def find_units(section: Section, rule: IntervalRule) -> tuple[NDArray[np.int64],
         rows = np.flatnonzero(home == number)
         units[rows] = units.max() + 1 + _neighborhoods(places[rows], size)
     return _in_order(units), "neighborhoods of fibers"
+
+
+def _column(table: pd.DataFrame, name: str) -> Floats:
+    if name not in table:
+        return np.full(len(table), np.nan)
+    return pd.to_numeric(table[name], errors="coerce").to_numpy(float)
 
 
 def _neighborhoods(places: Floats, size: int) -> NDArray[np.int64]:
