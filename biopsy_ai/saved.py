@@ -36,6 +36,12 @@ NUCLEI_FILE, NUCLEUS_LABELS_FILE, FASCICLES_FILE = "nuclei.csv", "nuclei.tif", "
 
 WHAT_TO_DO = "Analyze the section again."
 
+PARTS = (
+    *("name", "fibers", "nuclei", "tissue", "fascicles", "condition", "cores", "types", "patterns"),
+    *("quality", "adequacy", "outlines_mpp", "warnings", "provenance"),
+)
+"""What the summary of a section has; earlier versions of biopsy-ai measured less."""
+
 
 @dataclass(frozen=True, eq=False)
 class SavedAnalysis:
@@ -198,6 +204,12 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         raise OutputError(f"{path}: cannot be read again ({error}). {WHAT_TO_DO}") from error
     if not isinstance(summary, dict) or not isinstance(summary.get("files"), list):
         raise OutputError(f"{path}: is no summary of a section. {WHAT_TO_DO}")
+    if missing := [part for part in PARTS if part not in summary]:
+        version = (summary.get("provenance") or {}).get("biopsy_ai_version") or "another version"
+        raise OutputError(
+            f"{path}: was written by biopsy-ai {version}, which did not tell of "
+            f"{', '.join(missing)}. {WHAT_TO_DO}"
+        )
     return summary
 
 

@@ -68,6 +68,10 @@ def test_without_corrections_it_is_the_first_analysis(saved: SavedAnalysis) -> N
     [
         ("dystrophy_he", AnalysisConfig(stain="he", sex="male", age=50.0)),
         ("chronic_reinnervation_atpase", AnalysisConfig(stain="atpase:9.4", mpp=0.5)),
+        (
+            "dystrophy_he",
+            AnalysisConfig(stain="he", region=((99.0, 99.0), (99.0, 700.0), (800.0, 650.0))),
+        ),
     ],
 )
 def test_a_sample_is_reproduced(name: str, config: AnalysisConfig, tmp_path: Path) -> None:

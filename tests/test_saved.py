@@ -165,6 +165,16 @@ def test_a_summary_that_is_none(folder: Path, text: str | None) -> None:
         read_analysis(folder)
 
 
+def test_results_of_an_earlier_version(folder: Path) -> None:
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text())
+    del summary["cores"], summary["adequacy"]
+    summary["provenance"]["biopsy_ai_version"] = "0.1.0"
+    path.write_text(json.dumps(summary))
+    with pytest.raises(OutputError, match=r"0\.1\.0, .* cores, adequacy\. Analyze the section"):
+        read_analysis(folder)
+
+
 def test_settings_of_another_version(folder: Path) -> None:
     path = folder / "summary.json"
     summary = json.loads(path.read_text())
