@@ -72,6 +72,7 @@ def _generated(spec: Mapping[str, Any]) -> str:
         "",
         "**For research use only. Not for use in diagnostic procedures.**",
         "",
+        *retraining_part(spec),
         "## Trained on",
         "",
         *_materials(spec),
@@ -84,7 +85,6 @@ def _generated(spec: Mapping[str, Any]) -> str:
         f"{training.get('steps', '?')} steps of {training.get('batch', '?')} crops of "
         f"{training.get('crop_px', '?')} px.",
         "",
-        *retraining_part(spec),
         "## Tuned",
         "",
         _tuned(spec),

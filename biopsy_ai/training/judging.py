@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP, SegmentationConfig
 from biopsy_ai.evaluation.matching import count_overlaps, match_overlaps
+from biopsy_ai.training.item_checks import LEAST_FIBERS
 
 if TYPE_CHECKING:
     from biopsy_ai.segmentation.maps import MapNetwork
@@ -232,7 +233,11 @@ def judge(held_out: Comparison | None, samples: Comparison | None) -> Verdict:
         )
     else:
         words.append(_in_words("held-out", held_out))
-        if held_out.new.value < LEAST_F1:
+        if held_out.n_fibers < LEAST_FIBERS:
+            against.append(
+                f"{held_out.n_fibers} fibers are too few to judge the model on. Label more slides."
+            )
+        elif held_out.new.value < LEAST_F1:
             against.append(
                 "The new model does not draw what was labelled on the held-out slides. Look at the "
                 "labels."

@@ -152,6 +152,7 @@ class MapModel:
     working_mpp = 0.5
     nucleus_thresholds = NucleusThresholds()
     spec: dict[str, Any] = {"version": "1"}
+    warning = ""
 
     def __init__(self, *, heads: bool = False) -> None:
         self.draws_nuclei = self.draws_tissue = heads

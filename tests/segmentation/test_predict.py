@@ -219,6 +219,14 @@ def test_the_recognised_stain_chooses_the_thresholds(
     assert enzyme == (foreground == 0.45)
 
 
+def test_a_model_that_is_not_ready_warns(maps: Maps) -> None:
+    assert "warnings" not in segment_fibers(MapSlide(maps), config(), model=MapModel()).provenance
+    model = MapModel()
+    model.warning = "The model mine is not ready for use."
+    found = segment_fibers(MapSlide(maps), config(), model=model)
+    assert found.provenance["warnings"] == [model.warning]
+
+
 def test_fluorescence_uses_the_border_channel(maps: Maps) -> None:
     slide = MapSlide(maps)
     slide.is_rgb = False

@@ -85,6 +85,7 @@ SAME = comparison((0.98, 0.98), (0.97, 0.972))
         (comparison((0.1, 0.4), (0.1, 0.3)), SAME, "does not draw what was labelled"),
         (comparison((0.8, 0.9)), comparison((0.98, 0.9), (0.98, 0.99)), "has forgotten"),
         (comparison((0.8, 0.9)), None, "no synthetic samples"),
+        (compare(slides(((9, 0, 3), (12, 0, 0)))), SAME, "12 fibers are too few"),
     ],
 )
 def test_a_model_that_does_not_earn_its_place_is_told_why(held_out, samples, words) -> None:
