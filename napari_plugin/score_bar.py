@@ -10,6 +10,7 @@ from biopsy_ai.report.document import Bar
 
 BAR_PX = 16
 """Height of the bar itself."""
+SHORTEST_PX = 140
 RANGE_COLOR = QColor("#8fc1e0")
 ENDS_COLOR = QColor("#0b4f7d")
 
@@ -26,7 +27,9 @@ class ScoreBar(QWidget):
     def __init__(self, bar: Bar | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bar = bar
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
         self.show_bar(bar)
 
     @property
@@ -42,15 +45,29 @@ class ScoreBar(QWidget):
             words = f"{bar.title}: {bar.text}. {bar.ends[0]}, {bar.ends[1]}."
             self.setAccessibleName(words)
             self.setToolTip(words)
+        self.updateGeometry()
         self.update()
 
     def sizeHint(self) -> QSize:
-        line = self.fontMetrics().height()
-        rows = 1 if self._bar is None or self._bar.value is None else 2
-        return QSize(240, line * rows + (BAR_PX + 8 if rows == 2 else 4))
+        return QSize(SHORTEST_PX * 2, self.heightForWidth(SHORTEST_PX * 2))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(120, self.sizeHint().height())
+        return QSize(SHORTEST_PX, self.heightForWidth(SHORTEST_PX * 2))
+
+    def heightForWidth(self, width: int) -> int:
+        line, n = self.fontMetrics().height(), len(self._lines(width))
+        if self._bar is None or self._bar.value is None:
+            return line * n + 4
+        return line * (n + 1) + BAR_PX + 8
+
+    def _lines(self, width: int) -> list[str]:
+        """Title and numbers on one line, or on two where it is too short."""
+        if self._bar is None:
+            return []
+        together = f"{self._bar.title}: {self._bar.text}"
+        if self.fontMetrics().horizontalAdvance(together) <= width:
+            return [together]
+        return [self._bar.title, self._bar.text]
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw title, scale, interval, value and ends."""
@@ -61,15 +78,13 @@ class ScoreBar(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         ink = self.palette().windowText().color()
         painter.setPen(ink)
-        title = f"{bar.title}: {bar.text}"
-        painter.drawText(
-            QRectF(0, 0, width, line),
-            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter,
-            self.fontMetrics().elidedText(title, Qt.TextElideMode.ElideRight, width),
-        )
+        words = self._lines(width)
+        for number, text in enumerate(words):
+            row = QRectF(0, number * line, width, line)
+            painter.drawText(row, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
         if bar.value is None:
             return
-        top = line + 3.0
+        top = line * len(words) + 3.0
         soft = QColor(ink)
         soft.setAlpha(40)
         painter.fillRect(QRectF(0, top, width, BAR_PX), soft)

@@ -11,6 +11,7 @@ from qtpy.QtGui import QFont
 from qtpy.QtWidgets import (
     QHeaderView,
     QLabel,
+    QSizePolicy,
     QTabWidget,
     QTreeWidget,
     QTreeWidgetItem,
@@ -33,6 +34,8 @@ NO_SECTION = (
     "(drag it into the window)."
 )
 WHAT_A_CLICK_DOES = "Click a line to see its fibers."
+LISTS_PX = 130
+"""Least height of the lists."""
 N_BARS = 3
 """Denervation, myopathy, and one against the other."""
 
@@ -55,6 +58,10 @@ class ScoresWidget(QWidget):
         self.findings = _tree("Finding", "Grade", "Value")
         self.detail = _words(WHAT_A_CLICK_DOES)
         self.lists = QTabWidget()
+        # the lists take what the words above and below leave, and scroll on their own
+        policy = QSizePolicy.Policy
+        self.lists.setSizePolicy(policy.Expanding, policy.Ignored)
+        self.lists.setMinimumHeight(LISTS_PX)
         self.lists.addTab(self.evidence, "E&vidence")
         self.lists.addTab(self.findings, "F&indings")
         layout = QVBoxLayout(self)
