@@ -12,8 +12,10 @@ from biopsy_ai.cli import (
     analysis,
     bundled,
     calibration,
+    collecting,
     evaluation,
     models,
+    reviewing,
     synthesis,
     training,
     viewer,
@@ -39,6 +41,8 @@ app.command(epilog=epilog("biopsy-ai evaluate results/section/fibers.tif truth.t
 app.command(
     epilog=epilog("biopsy-ai calibrate results/cohort.csv --labels labels.csv --out mine.yaml")
 )(calibration.calibrate)
+app.command(epilog=epilog("biopsy-ai collect results"))(collecting.collect)
+app.command(epilog=epilog("biopsy-ai review results"))(reviewing.review)
 app.command(epilog=epilog("biopsy-ai synthesize --preset dystrophy --stain he --n 4 --out DIR"))(
     synthesis.synthesize
 )

@@ -1,0 +1,81 @@
+"""``biopsy-ai collect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines, progress_on
+from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, command, say
+
+
+def collect(
+    results: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULTS",
+            help="Folder that analyze wrote (--out), with cohort.csv. Example: results",
+        ),
+    ],
+    fibers_parquet: Annotated[
+        bool,
+        typer.Option(
+            "--fibers-parquet/--no-fibers-parquet",
+            help="Write fibers.parquet too; on if not given. "
+            "Example: biopsy-ai collect results --no-fibers-parquet",
+        ),
+    ] = True,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            min=0,
+            metavar="NUMBER",
+            help="Draws the intervals; the same gives the same. Example: --seed 1",
+        ),
+    ] = 0,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors only. Example: --quiet")
+    ] = False,
+    log: Log = LogFormat.TEXT,
+    debug: Debug = False,
+) -> None:
+    """Summarize the patients of a cohort, and put all its fibers in one table.
+
+    Writes patients.csv, with one row per patient: blocks, sections and fibers, the verdicts of the
+    sections, and each measure as the mean over blocks of means over sections, with an interval from
+    a cluster bootstrap; and fibers.parquet, with one row per fiber of the whole cohort, for mixed
+    models in R or Python. Patients and blocks are those of the sample sheet; a slide without is a
+    patient of its own. Reviewed sections count as reviewed, failed ones are left out and named.
+    Exit code: 0 all went well, 1 results of some slide are missing or damaged, 2 bad usage.
+    """
+    events = json_lines(log)
+    with command(debug=debug, events=events):
+        from biopsy_ai.patients import write_fibers_parquet, write_patients
+
+        with progress_on(events, quiet=quiet) as bars:
+            written = [write_patients(results, seed=seed, progress=bars)]
+            if fibers_parquet:
+                written.append(write_fibers_parquet(results, progress=bars))
+            bars.close()
+        for table, what in zip(written, ("patients", "fibers"), strict=False):
+            if events is not None:
+                events.write(
+                    "table",
+                    file=table.path,
+                    rows=table.n_rows,
+                    sections=table.n_sections,
+                    left_out=[str(slide) for slide in table.left_out],
+                )
+            elif not quiet:
+                typer.echo(f"{table.n_rows} {what} of {table.n_sections} sections -> {table.path}")
+        if events is None:
+            for slide in written[0].failed:
+                if not quiet:
+                    say(f"left out: {slide}")
+            for slide in written[-1].unreadable:
+                say(f"left out: {slide}")
+        if written[-1].unreadable:
+            raise typer.Exit(EXIT_FAILED)
