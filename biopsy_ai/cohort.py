@@ -4,53 +4,44 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biopsy_ai.checksum import file_sha256
 from biopsy_ai.cohort_table import (
     COHORT_FILE,
-    REGISTRATION_FILE,
     Outcome,
     cohort_table,
     page_entries,
     read_cohort,
-    reviewed_outcome,
     write_cohort,
 )
 from biopsy_ai.config import AnalysisConfig
-from biopsy_ai.errors import (
-    BiopsyError,
-    Cancelled,
-    ConfigError,
-    OutlineReadError,
-    OutputError,
-    SlideReadError,
-    TypesReadError,
-)
+from biopsy_ai.errors import ConfigError, OutputError
 from biopsy_ai.formats import output_folder
+from biopsy_ai.formats.files import remove_unfinished
 from biopsy_ai.formats.tables import printable
-from biopsy_ai.opening import open_hashed, outlines_name
-from biopsy_ai.outlining import model_in_use
-from biopsy_ai.pipeline import analyze
+from biopsy_ai.parallel import Call, Ended, WorkerPlan, Workers, plan_workers
+from biopsy_ai.parallel.peak_memory import PeakMemory
 from biopsy_ai.progress import Progress
-from biopsy_ai.provenance import identity
-from biopsy_ai.report.save import is_complete
-from biopsy_ai.review.results import summary_in
+from biopsy_ai.result_folders import choose_folders
+from biopsy_ai.run_record import RUN_FILE, RunRecord, Standing
+from biopsy_ai.slide_task import ModelName, SlideTask, run_slide, run_slide_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from biopsy_ai.segmentation import Model
-    from biopsy_ai.slides import Slide
 
 log = logging.getLogger(__name__)
 
 SLIDES_STAGE = "slides"
 """Stage under which `analyze_many` tells how many slides are done."""
+
+TABLE_SHARE = 0.05
+"""Share of the time of a run on several workers that may go into writing cohort.csv. [default]"""
 
 
 def analyze_folder(
@@ -82,10 +73,15 @@ def analyze_many(
     notes: Sequence[Mapping[str, str]] | None = None,
     model: Model | None = None,
     overwrite: bool = False,
+    workers: int | Workers | None = 1,
+    threads: int | None = None,
+    scheduler: str | None = None,
+    memory_limit: int | str | None = None,
     progress: Progress | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_standing: Callable[[Standing], None] | None = None,
 ) -> list[Outcome]:
-    """Analyze slides one after the other: ``out/<slide name>/``, cohort.csv and cohort.html.
+    """Analyze slides: ``out/<slide name>/``, cohort.csv, cohort.html and run.json.
 
     A slide that cannot be analyzed is recorded with the reason and does not stop the others.
     A slide whose results are all there, made from the same image with the same settings,
@@ -112,10 +108,25 @@ def analyze_many(
         A loaded model; loaded by ``config.model`` if ``None``.
     overwrite
         Analyze again what is already there, but for what a person reviewed.
+    workers
+        1 to analyze one slide after the other in this process. Else how many processes share the
+        slides, or ``None`` to decide that by cores, memory and slides. A script that uses more
+        than one must keep what it does under ``if __name__ == "__main__":``. Results do not
+        depend on it.
+    threads
+        Cores of each worker; an equal share of all if ``None``.
+    scheduler
+        Address of a Dask scheduler whose workers do the work, such as ``tcp://10.0.0.1:8786``.
+    memory_limit
+        Memory of each worker, in bytes or as ``"8GB"``. A slide that needs more is tried once
+        more with all memory, after the others.
     progress
         Called as ``progress(stage, done, total)``; it may raise `Cancelled`, which ends the run.
+        From other processes only the number of slides is told.
     on_outcome
         Called after each slide.
+    on_standing
+        Called with how far the run is: after each slide, and with several workers often.
 
     Returns
     -------
@@ -127,6 +138,8 @@ def analyze_many(
         If there is nothing to analyze, or one file of outlines or types for several slides.
     ModelError
         If the model cannot be loaded.
+    ClusterError
+        If workers cannot be started or reached, or do not fit.
     OutputError
         If `out` cannot be written, or cohort.csv still cannot be written after the last slide.
     """
@@ -141,51 +154,191 @@ def analyze_many(
             raise ConfigError(f"{file}: one file of {what} fits one slide, not {len(paths)}")
     if fibers is None and not paths:
         raise ConfigError("nothing to analyze: give slides or a file with fiber outlines")
+    plan: WorkerPlan | None
+    if isinstance(workers, Workers):
+        plan = workers.plan
+    else:
+        plan = plan_workers(
+            len(paths),
+            workers=workers,
+            threads=threads,
+            scheduler=scheduler,
+            memory_limit=memory_limit,
+        )
     output_folder(out)
     if paths and model is None:
         from biopsy_ai.segmentation import load_model
 
         model = load_model(config.model)
 
-    given = _Given(*(None if file is None else Path(file) for file in (fibers, types)))
-    run = _Run(out, config, given, model, overwrite, progress)
-    sources: Sequence[Path | None] = paths or [None]
-    outcomes: list[Outcome] = []
-    earlier = read_cohort(out / COHORT_FILE)
-    try:
-        for number, source in enumerate(sources):
-            if progress is not None:
-                progress(SLIDES_STAGE, number, len(sources))
-            noted = {} if notes is None else notes[number]
-            outcome = run.one(source, None if configs is None else configs[number], noted)
-            outcomes.append(replace(outcome, notes=noted))
-            written = _try_write_cohort(outcomes, out / COHORT_FILE, earlier)
-            if on_outcome is not None:
-                on_outcome(outcomes[-1])
-    finally:
-        # once and not after each slide: it holds a picture of every one
-        shown = not outcomes or _try_write_page(outcomes, out, earlier)
-    if not (written and shown):
+    outlines = None if fibers is None else Path(fibers)
+    sources = paths or [Path(str(fibers))]
+    every_note = notes or [{} for _ in sources]
+    tasks = [
+        SlideTask(
+            path=source if paths else None,
+            folder=folder,
+            config=configs[number] if configs is not None else config,
+            own_settings=configs is not None,
+            fibers=outlines,
+            types=None if types is None else Path(types),
+            codes=_codes(every_note[number]),
+            overwrite=overwrite,
+        )
+        for number, (source, folder) in enumerate(
+            zip(sources, choose_folders(sources, out, outlines=not paths), strict=True)
+        )
+    ]
+    about = {"workers": 1} if plan is None else vars(plan)
+    record = RunRecord(out / RUN_FILE, sources, dict(about))
+    run = _Run(out, record, every_note, progress, on_outcome, on_standing, spare=plan is not None)
+    with run.recorded():
+        if plan is None:
+            run.here(tasks, model)
+        elif isinstance(workers, Workers):
+            run.on_workers(tasks, model, config, workers)
+        else:
+            run.tell(0)
+            with Workers(plan, out, paths) as started:
+                run.on_workers(tasks, model, config, started)
+    return run.ended()
+
+
+class _Run:
+    """One run over slides: what became of them so far, told, counted and written down."""
+
+    def __init__(
+        self,
+        out: Path,
+        record: RunRecord,
+        notes: Sequence[Mapping[str, str]],
+        progress: Progress | None,
+        on_outcome: Callable[[Outcome], None] | None,
+        on_standing: Callable[[Standing], None] | None,
+        *,
+        spare: bool,
+    ) -> None:
+        self._out, self._record, self._notes = out, record, notes
+        self._progress, self._on_outcome, self._on_standing = progress, on_outcome, on_standing
+        self._spare = spare
+        self._earlier = read_cohort(out / COHORT_FILE)
+        self._outcomes: dict[int, Outcome] = {}
+        self._table_is_due = 0.0
+        self._is_behind = self._table_failed = False
+        self._all_written = True
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What became of the slides that have ended, in their order."""
+        return [self._outcomes[number] for number in sorted(self._outcomes)]
+
+    def tell(self, number: int) -> None:
+        """Say how many slides have ended, and stop here if asked to."""
+        if self._progress is not None:
+            self._progress(SLIDES_STAGE, number, len(self._notes))
+
+    def here(self, tasks: Sequence[SlideTask], model: Model | None) -> None:
+        """Analyze one slide after the other in this process."""
+        for number, task in enumerate(tasks):
+            self.tell(number)
+            self._record.started(number)
+            with PeakMemory() as memory:
+                outcome = run_slide(task, model, self._progress)
+            self._end(number, outcome, memory.bytes, 1)
+
+    def on_workers(
+        self,
+        tasks: Sequence[SlideTask],
+        model: Model | None,
+        config: AnalysisConfig,
+        workers: Workers,
+    ) -> None:
+        """Analyze slides on several workers."""
+        named = None
+        if model is not None:
+            # a bundled model is known by its name everywhere, others by their folder
+            bundled = model.name == config.model
+            name = model.name if bundled else str(model.folder.resolve())
+            named = ModelName(name, model.weights_sha256)
+        calls = [Call(task.source.name, run_slide_of, (task, named)) for task in tasks]
+
+        def ended(number: int, end: Ended) -> None:
+            if end.value is None:
+                source = tasks[number].source
+                outcome = Outcome(source, "failed", None, {}, printable(end.reason), end.seconds)
+                remove_unfinished(tasks[number].folder)
+            else:
+                outcome = end.value
+            self._end(number, outcome, end.peak_bytes, end.attempts)
+            self.tell(len(self._outcomes))
+
         try:
-            write_cohort(outcomes, out / COHORT_FILE, earlier=earlier)
-            write_page(out, cohort_table(outcomes, earlier))
+            workers.run(calls, started=self._record.started, ended=ended, tick=self._tick)
+        except BaseException:
+            for task in tasks:
+                remove_unfinished(task.folder)
+            raise
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Write the page of all slides when they have ended, and that they have."""
+        state = "stopped"
+        try:
+            yield
+            state = "finished"
+        finally:
+            # once and not after each slide: it holds a picture of every one
+            if self._is_behind:
+                self._try_write_table(at_once=True)
+            page = not self._outcomes or _try_write_page(self.outcomes, self._out, self._earlier)
+            self._all_written = self._record.write(ended=state) and not self._table_failed and page
+
+    def ended(self) -> list[Outcome]:
+        """Give all outcomes, after a last try to write what could not be written.
+
+        Raises
+        ------
+        OutputError
+        """
+        if not self._all_written:
+            try:
+                write_cohort(self.outcomes, self._out / COHORT_FILE, earlier=self._earlier)
+                write_page(self._out, cohort_table(self.outcomes, self._earlier))
+            except OutputError as error:
+                raise OutputError(
+                    f"{error} Then repeat the command: finished slides are not analyzed again."
+                ) from error
+            self._record.write(ended="finished")
+        remove_unfinished(self._out)
+        return self.outcomes
+
+    def _end(self, number: int, outcome: Outcome, peak_bytes: int, attempts: int) -> None:
+        outcome = replace(outcome, notes=self._notes[number])
+        self._outcomes[number] = outcome
+        self._record.ended(number, outcome, peak_bytes, attempts)
+        self._try_write_table(at_once=not self._spare)
+        if self._on_outcome is not None:
+            self._on_outcome(outcome)
+        self._tick()
+
+    def _tick(self) -> None:
+        if self._on_standing is not None:
+            self._on_standing(self._record.standing)
+
+    def _try_write_table(self, *, at_once: bool) -> None:
+        """Write cohort.csv, or go on without: on Windows Excel keeps it from being replaced."""
+        start = time.monotonic()
+        self._is_behind = not at_once and start < self._table_is_due
+        if self._is_behind:
+            return
+        try:
+            write_cohort(self.outcomes, self._out / COHORT_FILE, earlier=self._earlier)
+            self._table_failed = False
         except OutputError as error:
-            raise OutputError(
-                f"{error} Then repeat the command: finished slides are not analyzed again."
-            ) from error
-    return outcomes
-
-
-def _try_write_cohort(
-    outcomes: Sequence[Outcome], path: Path, earlier: pd.DataFrame | None
-) -> bool:
-    """Write the table, or go on without: on Windows it cannot be replaced while Excel shows it."""
-    try:
-        write_cohort(outcomes, path, earlier=earlier)
-    except OutputError as error:
-        log.warning("%s It is tried again after the next slide.", error)
-        return False
-    return True
+            log.warning("%s It is tried again after the next slide.", error)
+            self._table_failed = True
+        end = time.monotonic()
+        self._table_is_due = end + (end - start) / TABLE_SHARE
 
 
 def write_page(out: str | Path, table: pd.DataFrame | None = None) -> None:
@@ -220,119 +373,6 @@ def _try_write_page(outcomes: Sequence[Outcome], out: Path, earlier: pd.DataFram
     return True
 
 
-@dataclass(frozen=True)
-class _Given:
-    """Files that the user gives along with a slide."""
-
-    fibers: Path | None
-    types: Path | None
-
-
-class _Run:
-    """One run over slides: its settings and the result folders given out so far."""
-
-    def __init__(
-        self,
-        out: Path,
-        config: AnalysisConfig,
-        given: _Given,
-        model: Model | None,
-        overwrite: bool,
-        progress: Progress | None,
-    ) -> None:
-        self.out = out
-        self.config = config
-        self.given = given
-        self.model = model
-        self.overwrite = overwrite
-        self.progress = progress
-        self.given_out: set[str] = set()
-
-    def one(
-        self,
-        path: Path | None,
-        config: AnalysisConfig | None = None,
-        notes: Mapping[str, str] | None = None,
-    ) -> Outcome:
-        """Analyze one slide, or the outlines alone if `path` is ``None``."""
-        start = time.perf_counter()
-        source = path or self.given.fibers
-        assert source is not None
-        try:
-            outcome = self._analyze(source, path, config or self.config, _codes(notes or {}))
-        except Cancelled:
-            raise
-        except BiopsyError as error:
-            if isinstance(error, ConfigError) and config is None:
-                raise
-            log.debug("%s failed", source, exc_info=True)
-            outcome = Outcome(source, "failed", None, {}, printable(str(error)))
-        except Exception as error:
-            log.exception("%s failed unexpectedly", source)
-            reason = f"{source}: unexpected error ({type(error).__name__}: {error})"
-            outcome = Outcome(source, "failed", None, {}, printable(reason))
-        seconds = time.perf_counter() - start
-        return Outcome(**{**vars(outcome), "seconds": seconds})
-
-    def _analyze(
-        self, source: Path, path: Path | None, config: AnalysisConfig, codes: dict[str, str]
-    ) -> Outcome:
-        with ExitStack() as stack:
-            slide: Slide | None = None
-            if path is not None:
-                _refuse_folder(path)
-                slide = stack.enter_context(open_hashed(path, config, self.progress))
-            decisive = self._identity(slide, config)
-            name = outlines_name(source) if slide is None else slide.name
-            folder = self._folder(name, source, decisive)
-            if (reviewed := reviewed_outcome(source, folder)) is not None:
-                return reviewed
-            found = summary_in(folder)
-            same = _agrees(found, decisive) and _has_codes(found, codes)
-            if not self.overwrite and same and is_complete(folder, found):
-                return Outcome(source, "skipped", folder, found, "same result already there")
-            analysis = stack.enter_context(
-                analyze(
-                    slide,
-                    config,
-                    fibers=self.given.fibers,
-                    types=self.given.types,
-                    model=self.model,
-                    progress=self.progress,
-                )
-            )
-            if codes:
-                analysis.summary["specimen"] = codes
-            analysis.save(folder, progress=self.progress)
-            return Outcome(source, "ok", folder, analysis.summary)
-
-    def _identity(self, slide: Slide | None, config: AnalysisConfig) -> dict[str, Any]:
-        from biopsy_ai.score import load_evidence
-
-        return identity(
-            config,
-            image_sha256=None if slide is None else slide.sha256(),
-            outlines_sha256=_hash_given(self.given.fibers, OutlineReadError),
-            types_sha256=_hash_given(self.given.types, TypesReadError),
-            model=None
-            if slide is None
-            else model_in_use(self.model, outlined=self.given.fibers is not None),
-            evidence_sha256=load_evidence(config.evidence).sha256,
-        )
-
-    def _folder(self, name: str, source: Path, decisive: dict[str, Any]) -> Path:
-        """Choose ``name``, ``name_2``, ... so that two slides of one name keep both results."""
-        number = 1
-        while True:
-            folder = self.out / (name if number == 1 else f"{name}_{number}")
-            # Windows and macOS take X and x for the same folder.
-            key = folder.name.casefold()
-            if key not in self.given_out and _belongs(folder, source, decisive):
-                self.given_out.add(key)
-                return folder
-            number += 1
-
-
 def _distinct(slides: Sequence[str | Path]) -> list[Path]:
     paths: dict[Path, Path] = {}
     for slide in slides:
@@ -340,54 +380,6 @@ def _distinct(slides: Sequence[str | Path]) -> list[Path]:
     return list(paths.values())
 
 
-def _refuse_folder(path: Path) -> None:
-    """Tell what keeps a folder from being a slide, or from holding any."""
-    from biopsy_ai.slides import find_slides
-
-    try:
-        if path.is_dir():
-            find_slides(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise SlideReadError(f"{path}: cannot be read ({reason}).") from error
-
-
-def _hash_given(path: Path | None, kind: type[BiopsyError]) -> str | None:
-    try:
-        return None if path is None else file_sha256(path)
-    except OSError as error:
-        raise kind(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _provenance(summary: dict[str, Any]) -> dict[str, Any]:
-    provenance = summary.get("provenance")
-    return provenance if isinstance(provenance, dict) else {}
-
-
-def _agrees(summary: dict[str, Any], decisive: dict[str, Any]) -> bool:
-    made_by = _provenance(summary)
-    return bool(made_by) and all(made_by.get(key) == value for key, value in decisive.items())
-
-
 def _codes(notes: Mapping[str, str]) -> dict[str, str]:
     """Codes of patient and block, where a sample sheet gives them, as the report shows them."""
     return {name: printable(notes[name]) for name in ("patient", "block") if notes.get(name)}
-
-
-def _has_codes(summary: dict[str, Any], codes: dict[str, str]) -> bool:
-    """Whether the report shows these codes; without any, those of an earlier run may stay."""
-    return not codes or summary.get("specimen") == codes
-
-
-def _belongs(folder: Path, source: Path, decisive: dict[str, Any]) -> bool:
-    """Whether results come from this slide: it may have been changed, or moved, but not both."""
-    summary = summary_in(folder)
-    if not summary:
-        # a block of serial sections may have the name of a slide
-        return not (folder / REGISTRATION_FILE).exists()
-    made_by = _provenance(summary)
-    file = made_by.get("image_file") or made_by.get("outlines_file")
-    if file == printable(str(source.resolve())):
-        return True
-    keys = ("image_sha256", "outlines_sha256")
-    return all(made_by.get(key) == decisive[key] for key in keys)

@@ -59,5 +59,9 @@ class OutputError(BiopsyError):
     """Results cannot be written where they were asked for."""
 
 
+class ClusterError(BiopsyError):
+    """Workers cannot be started or reached, or do not fit the run."""
+
+
 class Cancelled(BiopsyError):
     """The user stopped the analysis."""

@@ -12,7 +12,7 @@ import tifffile
 from drawn_scores import finding_of, summary_of
 from drawn_sections import DrawnSection, draw_section
 
-from biopsy_ai import analyze, cohort, cohort_table
+from biopsy_ai import analyze, cohort, cohort_table, slide_task
 from biopsy_ai.cohort import Outcome, analyze_folder, analyze_many
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.errors import Cancelled, ConfigError, OutlineReadError, OutputError, SlideReadError
@@ -49,20 +49,20 @@ def test_a_bad_slide_does_not_stop_the_rest(three_slides: Path, tmp_path: Path) 
     assert list(table["status"]) == ["ok", "failed", "ok"]
     assert "b.tif" in table["reason"][1]
     assert list(table["n_fibers"].astype(str)) == ["12", "", "12"]
-    assert {path.name for path in out.iterdir()} == {"a", "c", "cohort.csv", "cohort.html"}
+    assert {path.name for path in out.iterdir()} == {"a", "c", "cohort.csv", "cohort.html", "run.json"}
 
 
 def test_an_unexpected_error_is_recorded(
     three_slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cohort.analyze
+    real = slide_task.analyze
 
     def fails_on_a(slide: Any, *args: Any, **options: Any) -> Any:
         if slide.name == "a":
             raise ZeroDivisionError("division by zero")
         return real(slide, *args, **options)
 
-    monkeypatch.setattr(cohort, "analyze", fails_on_a)
+    monkeypatch.setattr(slide_task, "analyze", fails_on_a)
     outcomes = analyze_folder(three_slides, tmp_path / "results")
     assert statuses(outcomes) == ["failed", "failed", "ok"]
     assert "a.tif" in outcomes[0].reason
@@ -76,10 +76,10 @@ def test_stopping_ends_the_run(
     def stops(*args: Any, **options: Any) -> Any:
         raise stop
 
-    monkeypatch.setattr(cohort, "analyze", stops)
+    monkeypatch.setattr(slide_task, "analyze", stops)
     with pytest.raises(type(stop)):
         analyze_folder(three_slides, tmp_path / "results")
-    assert list((tmp_path / "results").iterdir()) == []
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["run.json"]
 
 
 def test_table_is_written_after_every_slide(three_slides: Path, tmp_path: Path) -> None:
@@ -110,15 +110,15 @@ def test_early_stages_can_be_cancelled(
 
     with pytest.raises(Cancelled):
         analyze_many([section.image], tmp_path / "out", progress=stop)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
 
 
 def test_slides_are_closed(
     section: DrawnSection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    real = cohort.open_hashed
-    monkeypatch.setattr(cohort, "open_hashed", lambda *a: opened.append(real(*a)) or opened[-1])
+    real = slide_task.open_hashed
+    monkeypatch.setattr(slide_task, "open_hashed", lambda *a: opened.append(real(*a)) or opened[-1])
     analyze_many([section.image], tmp_path / "out")
     analyze_many([section.image], tmp_path / "out")
     assert len(opened) == 2
@@ -212,7 +212,7 @@ class TestResume:
         else:
             fibers = section.labels
         assert statuses(analyze_many([section.image], out, config, fibers=fibers)) == ["ok"]
-        assert {path.name for path in out.iterdir()} == {"section", "cohort.csv", "cohort.html"}
+        assert {path.name for path in out.iterdir()} == {"section", "cohort.csv", "cohort.html", "run.json"}
 
     def test_damaged_summary_starts_it_again(self, section: DrawnSection, tmp_path: Path) -> None:
         out = tmp_path / "results"
@@ -359,7 +359,7 @@ def test_statistics_in_the_table(section: DrawnSection, tmp_path: Path) -> None:
 
 def test_hash_of_missing_outlines() -> None:
     with pytest.raises(OutlineReadError, match="nowhere"):
-        cohort._hash_given(Path("nowhere.tif"), OutlineReadError)
+        slide_task.hash_given(Path("nowhere.tif"), OutlineReadError)
 
 
 class TestNamesInAnotherEncoding:

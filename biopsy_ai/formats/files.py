@@ -96,6 +96,15 @@ def remove_result(path: str | Path) -> None:
         ) from error
 
 
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove what a program that was killed left half-written in a folder; goes on if it cannot."""
+    try:
+        for path in Path(folder).glob(".*.part*"):
+            path.unlink(missing_ok=True)
+    except OSError:
+        pass
+
+
 def _advice(error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from biopsy_ai.processors import usable_cores
 from biopsy_ai.progress import Progress
 
 Codes = NDArray[np.int8]
@@ -93,7 +93,7 @@ def measure_permuted(
         return np.asarray(measure(strata_of.permute(*part)), dtype=float)
 
     measured, done = [], 0
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4, len(parts))) as pool:
+    with ThreadPoolExecutor(min(usable_cores(), 4, len(parts))) as pool:
         try:
             for result in pool.map(one, parts):
                 measured.append(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 from biopsy_ai.patterns.assortativity import assortativity
 from biopsy_ai.patterns.stratified_moments import moments_within_strata
+from biopsy_ai.processors import usable_cores
 from biopsy_ai.progress import Progress
 
 STAGE = "sensitivity of grouping"
@@ -134,7 +134,7 @@ def analyze_sensitivity(
         return assortativity(changed, marks.astype(np.int64)), p
 
     found = []
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+    with ThreadPoolExecutor(min(usable_cores(), 4)) as pool:
         try:
             for result in pool.map(one, rng.spawn(number)):
                 found.append(result)

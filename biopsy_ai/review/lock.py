@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from biopsy_ai.errors import ReviewError
+from biopsy_ai.file_lock import try_lock, unlock
 
 LOCK_FILE = "review.lock"
 """Stands among the results while they are reviewed."""
-
-_FAR_BYTE = 1 << 30
-"""Place of the byte that is locked on Windows, behind what other programs read."""
 
 
 class ReviewLock:
@@ -41,14 +39,14 @@ class ReviewLock:
         while True:
             file = open(self.path, "a+b")
             try:
-                if not _try_lock(file):
+                if not try_lock(file):
                     raise ReviewError(
                         f"{folder}: is being reviewed{_holder(self.path)}. Close it there first; "
                         "two reviews at once would undo each other."
                     )
                 # who held it last may have removed the file since it was opened here
                 if not _is_same(file, self.path):
-                    _unlock(file)
+                    unlock(file)
                     file.close()
                     continue
                 holder = {"user": user, "host": platform.node(), "pid": os.getpid()}
@@ -70,7 +68,7 @@ class ReviewLock:
             # while it is held: nobody else can take what is removed here for free
             if sys.platform != "win32":
                 self.path.unlink(missing_ok=True)
-            _unlock(file)
+            unlock(file)
         except OSError:
             pass
         finally:
@@ -100,32 +98,3 @@ def _is_same(file: IO[bytes], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
         return False
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        file.seek(_FAR_BYTE)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(file: IO[bytes]) -> None:
-        file.seek(_FAR_BYTE)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections import deque
@@ -16,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.config import AnalysisConfig
+from biopsy_ai.processors import usable_cores
 from biopsy_ai.progress import Progress
+from biopsy_ai.segmentation.accelerator import turn_on
 from biopsy_ai.segmentation.drawing import COARSE, PLANES, FiberMaps
 from biopsy_ai.segmentation.nuclei import (
     NucleusPixels,
@@ -126,10 +127,11 @@ def segment_fibers(
         if progress is not None:
             progress(STAGE, drawer.n_tiles_done + drawer.n_placed, total)
 
-    workers = min(_cpu_count(), WORKERS_MAX)
+    workers = min(usable_cores(), WORKERS_MAX)
     try:
         report()
         with (
+            turn_on(device.name, report),
             _quick_turns(),
             _threads("read", min(workers, 4)) as readers,
             _threads("draw", workers) as drawers,
@@ -377,9 +379,3 @@ def _quick_turns() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(usual)
-
-
-def _cpu_count() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

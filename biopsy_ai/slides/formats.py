@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from biopsy_ai.checksum import file_sha256, files_sha256
 from biopsy_ai.errors import SlideReadError
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".qptiff")
@@ -97,6 +98,20 @@ def slide_files(path: Path) -> list[Path]:
     if series is None or not others:
         return [path]
     return [path, *(o for o in others if _is_dicom(o) and dicom_series(o) == series)]
+
+
+def slide_sha256(path: Path) -> str:
+    """SHA-256 of a slide, in hexadecimal; of all its files where it has several.
+
+    Raises
+    ------
+    OSError
+        A file cannot be read.
+    """
+    files = slide_files(path)
+    if files == [path]:
+        return file_sha256(path)
+    return files_sha256(files, path if path.is_dir() else path.parent)
 
 
 def _is_dicom(path: Path) -> bool:

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.checksum import file_sha256, files_sha256
 from biopsy_ai.errors import ChannelError, SlideReadError
 from biopsy_ai.slides.color import white_level
 from biopsy_ai.slides.formats import (
     WHOLE_SLIDE_SUFFIXES,
     not_an_image,
-    slide_files,
     slide_name,
+    slide_sha256,
     sniff,
 )
 from biopsy_ai.slides.pixel_size import resolve_pixel_size
@@ -247,10 +246,7 @@ class Slide:
             if self._sha256 is None:
                 path = self.path
                 try:
-                    files = slide_files(path)
-                    root = path if path.is_dir() else path.parent
-                    single = files == [path]
-                    self._sha256 = file_sha256(path) if single else files_sha256(files, root)
+                    self._sha256 = slide_sha256(path)
                 except OSError as error:
                     raise SlideReadError(
                         f"{error.filename or path}: the file cannot be read ({error.strerror})."

@@ -64,7 +64,7 @@ def test_another_computer_is_named(tmp_path, holder):
 def test_a_lock_file_that_was_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
     import biopsy_ai.review.lock as room
 
-    tried = room._try_lock
+    tried = room.try_lock
     first = []
 
     def removed_before_it_was_locked(file):
@@ -73,7 +73,7 @@ def test_a_lock_file_that_was_removed_meanwhile_is_made_again(tmp_path, monkeypa
             (tmp_path / LOCK_FILE).unlink()
         return tried(file)
 
-    monkeypatch.setattr(room, "_try_lock", removed_before_it_was_locked)
+    monkeypatch.setattr(room, "try_lock", removed_before_it_was_locked)
     lock = ReviewLock(tmp_path, "Ada")
     with pytest.raises(ReviewError, match="in this program"):
         ReviewLock(tmp_path, "Ben")
