@@ -140,6 +140,7 @@ def quick_settings(saved: SavedAnalysis, n_fibers: int) -> tuple[AnalysisConfig,
     n_permutations = min(config.patterns.n_permutations, QUICK_PERMUTATIONS)
     patterns = config.patterns.model_copy(update={"n_permutations": n_permutations})
     limits.setdefault("sensitivity_perturbations", QUICK_PERTURBATIONS)
+    limits.setdefault("largest_group_permutations", QUICK_PERMUTATIONS)
     return config.model_copy(update={"patterns": patterns}), Limits(limits)
 
 

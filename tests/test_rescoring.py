@@ -234,6 +234,7 @@ def test_chance_is_drawn_less_often_in_large_sections(saved: SavedAnalysis) -> N
     config, limits = quick_settings(saved, rescoring.QUICK_FROM_FIBERS)
     assert config.patterns.n_permutations == rescoring.QUICK_PERMUTATIONS
     assert limits["sensitivity_perturbations"] == rescoring.QUICK_PERTURBATIONS
+    assert limits["largest_group_permutations"] == rescoring.QUICK_PERMUTATIONS
     few = saved.config.model_copy(
         update={"patterns": saved.config.patterns.model_copy(update={"n_permutations": 99})}
     )
