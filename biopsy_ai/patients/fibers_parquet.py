@@ -117,8 +117,8 @@ class FibersWriter:
         if self._waiting:
             table = pa.concat_tables(self._waiting)
             self._waiting, self._n_waiting = [], 0
-            # one row group, but of a section that is larger than that
-            self._file.write_table(table, row_group_size=max(ROWS, 1))
+            # one row group, but where a section is very large
+            self._file.write_table(table, row_group_size=2 * ROWS)
             self.n_rows += len(table)
 
 
