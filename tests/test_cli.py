@@ -369,7 +369,7 @@ def test_bad_input(section: DrawnSection, tmp_path: Path, kind: str) -> None:
     assert "unexpected" not in result.stderr.lower()
     assert "Traceback" not in result.stderr
     written = {entry.name for entry in (tmp_path / "results").iterdir()}
-    assert written == {"cohort.csv", "cohort.html"}
+    assert written == {"cohort.csv", "cohort.html", "run.json"}
 
 
 @pytest.mark.usefixtures("fake_network")

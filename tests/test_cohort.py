@@ -49,7 +49,13 @@ def test_a_bad_slide_does_not_stop_the_rest(three_slides: Path, tmp_path: Path) 
     assert list(table["status"]) == ["ok", "failed", "ok"]
     assert "b.tif" in table["reason"][1]
     assert list(table["n_fibers"].astype(str)) == ["12", "", "12"]
-    assert {path.name for path in out.iterdir()} == {"a", "c", "cohort.csv", "cohort.html", "run.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "a",
+        "c",
+        "cohort.csv",
+        "cohort.html",
+        "run.json",
+    }
 
 
 def test_an_unexpected_error_is_recorded(
@@ -212,7 +218,12 @@ class TestResume:
         else:
             fibers = section.labels
         assert statuses(analyze_many([section.image], out, config, fibers=fibers)) == ["ok"]
-        assert {path.name for path in out.iterdir()} == {"section", "cohort.csv", "cohort.html", "run.json"}
+        assert {path.name for path in out.iterdir()} == {
+            "section",
+            "cohort.csv",
+            "cohort.html",
+            "run.json",
+        }
 
     def test_damaged_summary_starts_it_again(self, section: DrawnSection, tmp_path: Path) -> None:
         out = tmp_path / "results"

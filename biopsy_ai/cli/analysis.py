@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from biopsy_ai.cli.blocks import find_sheet, say_block, scored
-from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines, progress_on
+from biopsy_ai.cli.cohort_progress import cohort_progress_on, show_on
+from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines
 from biopsy_ai.cli.parsing import parse_channels, parse_mpp
 from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, StopFile, command, say
+from biopsy_ai.cli.workers import MemoryLimit, Resume, Scheduler, Threads, WorkerCount
 from biopsy_ai.errors import ConfigError, ModelError, SlideReadError
 
 if TYPE_CHECKING:
@@ -25,8 +28,9 @@ def analyze(
         typer.Argument(
             metavar="SLIDE_OR_FOLDER",
             show_default=False,
-            help="Slides, or folders of slides; or one sample sheet (CSV, see below). May be left "
-            "out with --fibers. Example: section.svs more_sections/",
+            help="Slides, folders of slides, or patterns such as 'slides/*_HE.svs'; or one sample "
+            "sheet (CSV, see below). May be left out with --fibers. "
+            "Example: section.svs more_sections/",
         ),
     ] = None,
     out: Annotated[
@@ -159,14 +163,11 @@ def analyze(
             "override it. Example: --config lab.yaml",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite",
-            help="Analyze again even where the same result is already there. "
-            "Example: biopsy-ai analyze slides/ --overwrite",
-        ),
-    ] = False,
+    resume: Resume = True,
+    workers: WorkerCount = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    memory_limit: MemoryLimit = None,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -184,8 +185,9 @@ def analyze(
     Writes for each slide a folder with fibers.csv, fibers.tif, fibers.geojson, RoiSet.zip,
     overlay.png and summary.json; where they could be told also nuclei.csv, nuclei.tif, tissue.tif,
     fascicles.tif and quality.csv, with an overlay of nuclei, tissue, fascicles and condition; and
-    cohort.csv with one row per slide. A slide whose results are there already is skipped. Exit
-    code: 0 all went well, 1 some slide failed, 2 bad usage.
+    cohort.csv with one row per slide. run.json tells what became of each slide, while the run
+    goes on. A slide whose results are there already is skipped. Exit code: 0 all went well, 1 some
+    slide failed, 2 bad usage.
 
     A sample sheet has a line for each slide and the columns path, patient, block, stain, mpp,
     muscle, side, age, sex and channels, of which only path is needed. Sections of one block are
@@ -219,7 +221,7 @@ def analyze(
             )
         if region is not None:
             settings = _with_region(settings, region, paths)
-        with progress_on(events, quiet=quiet, counter=SLIDES_STAGE) as bars:
+        with cohort_progress_on(events, quiet=quiet, counter=SLIDES_STAGE) as bars:
 
             def report(outcome: Outcome) -> None:
                 bars.close()
@@ -243,7 +245,16 @@ def analyze(
                     return
                 say_block(outcome, quiet=quiet)
 
-            how: dict[str, Any] = {"overwrite": overwrite, "progress": bars, "on_outcome": report}
+            how: dict[str, Any] = {
+                "overwrite": not resume,
+                "workers": workers,
+                "threads": threads,
+                "scheduler": scheduler,
+                "memory_limit": memory_limit,
+                "progress": bars,
+                "on_outcome": report,
+                "on_standing": show_on(bars),
+            }
             blocks: list[BlockOutcome] = []
             try:
                 if sheet is None:
@@ -289,7 +300,7 @@ def _expand(given: list[Path]) -> list[Path]:
 
     paths: list[Path] = []
     problems: list[str] = []
-    for path in given:
+    for path in _without_patterns(given):
         try:
             paths.extend(find_slides(path) if path.is_dir() else [path])
         except (SlideReadError, OSError) as error:
@@ -298,6 +309,15 @@ def _expand(given: list[Path]) -> list[Path]:
             problems.append(str(error))
     if given and len(problems) == len(paths):
         raise typer.BadParameter(" ".join(problems), param_hint="'SLIDE_OR_FOLDER'")
+    return paths
+
+
+def _without_patterns(given: list[Path]) -> list[Path]:
+    """Put the files in place of patterns, which not every shell does."""
+    paths: list[Path] = []
+    for path in given:
+        files = sorted(glob(str(path))) if has_magic(str(path)) and not path.exists() else []
+        paths.extend(map(Path, files) if files else [path])
     return paths
 
 
