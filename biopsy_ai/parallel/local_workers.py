@@ -49,7 +49,9 @@ def local_client(workers: int, memory_bytes: int | None) -> Iterator[Any]:
                 processes=True,
                 memory_limit=memory_bytes,
                 host="127.0.0.1",
-                dashboard_address=None,
+                # on this machine only, wherever there is room
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
         except (OSError, RuntimeError, TimeoutError) as error:
