@@ -180,7 +180,8 @@ class TestAnalyze:
         (tmp_path / "slides" / "b.tif").touch()
         result = run("analyze", tmp_path / "slides", "--out", tmp_path / "results")
         assert result.exit_code == 1
-        assert len(result.stdout.splitlines()) == 2
+        lines = result.stdout.splitlines()
+        assert [line.split()[0] for line in lines] == ["a.tif:", "c.tif:", "3", "24"]
         assert "b.tif: failed" in result.stderr
         assert "1 of 3 failed" in result.stderr
         assert (tmp_path / "results" / "c" / "fibers.csv").is_file()

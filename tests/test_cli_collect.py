@@ -38,8 +38,8 @@ def out(tmp_path: Path) -> Path:
 def test_both_tables_are_written_and_what_failed_is_named(out: Path) -> None:
     result = run("collect", out)
     assert result.exit_code == 0, result.output
-    assert f"2 patients of 2 sections -> {out / 'patients.csv'}" in result.stdout
-    assert f"3 fibers of 2 sections -> {out / 'fibers.parquet'}" in result.stdout
+    assert f"2 patients (2 sections) -> {out / 'patients.csv'}" in result.stdout
+    assert f"3 fibers (2 sections) -> {out / 'fibers.parquet'}" in result.stdout
     assert "left out: torn.svs: is cut off" in result.stderr
 
 

@@ -10,7 +10,8 @@ import typer
 
 from biopsy_ai.cli.blocks import find_sheet, say_block, scored
 from biopsy_ai.cli.cohort_progress import cohort_progress_on, show_on
-from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines
+from biopsy_ai.cli.collecting import FibersParquet, write_tables
+from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines, progress_on
 from biopsy_ai.cli.parsing import parse_channels, parse_mpp
 from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, StopFile, command, say
 from biopsy_ai.cli.workers import MemoryLimit, Resume, Scheduler, Threads, WorkerCount
@@ -168,6 +169,7 @@ def analyze(
     threads: Threads = None,
     scheduler: Scheduler = None,
     memory_limit: MemoryLimit = None,
+    fibers_parquet: FibersParquet = True,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -185,9 +187,10 @@ def analyze(
     Writes for each slide a folder with fibers.csv, fibers.tif, fibers.geojson, RoiSet.zip,
     overlay.png and summary.json; where they could be told also nuclei.csv, nuclei.tif, tissue.tif,
     fascicles.tif and quality.csv, with an overlay of nuclei, tissue, fascicles and condition; and
-    cohort.csv with one row per slide. run.json tells what became of each slide, while the run
-    goes on. A slide whose results are there already is skipped. Exit code: 0 all went well, 1 some
-    slide failed, 2 bad usage.
+    cohort.csv with one row per slide; for several slides also patients.csv and fibers.parquet, as
+    biopsy-ai collect does. run.json tells what became of each slide, while the run goes on. A slide
+    whose results are there already is skipped. Exit code: 0 all went well, 1 some slide failed, 2
+    bad usage.
 
     A sample sheet has a line for each slide and the columns path, patient, block, stain, mpp,
     muscle, side, age, sex and channels, of which only path is needed. Sections of one block are
@@ -269,9 +272,13 @@ def analyze(
                 # The model was asked for, so that asking for another one helps.
                 raise ConfigError(str(error)) from error
         failed = sum(outcome.status == "failed" for outcome in outcomes)
+        whole = True
+        if len(outcomes) > max(failed, 1):
+            with progress_on(events, quiet=quiet) as bars_of_tables:
+                whole = write_tables(out, parquet=fibers_parquet, bars=bars_of_tables, quiet=quiet)
         if failed:
             say(f"{failed} of {len(outcomes)} failed; the reasons stand in {out / 'cohort.csv'}")
-        if failed or any(block.status == "failed" for block in blocks):
+        if failed or not whole or any(block.status == "failed" for block in blocks):
             raise typer.Exit(EXIT_FAILED)
 
 

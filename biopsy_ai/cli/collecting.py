@@ -1,4 +1,4 @@
-"""``biopsy-ai collect``."""
+"""``biopsy-ai collect``, which also ends a run of ``biopsy-ai analyze`` over several slides."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines, progress_on
+from biopsy_ai.cli.json_lines import JsonLines, Log, LogFormat, json_lines, progress_on
+from biopsy_ai.cli.progress import StageBars
 from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, command, say
+
+FibersParquet = Annotated[
+    bool,
+    typer.Option(
+        "--fibers-parquet/--no-fibers-parquet",
+        help="Write fibers.parquet too, with the fibers of all slides; on if not given. "
+        "Example: --no-fibers-parquet",
+    ),
+]
 
 
 def collect(
@@ -19,14 +29,7 @@ def collect(
             help="Folder that analyze wrote (--out), with cohort.csv. Example: results",
         ),
     ],
-    fibers_parquet: Annotated[
-        bool,
-        typer.Option(
-            "--fibers-parquet/--no-fibers-parquet",
-            help="Write fibers.parquet too; on if not given. "
-            "Example: biopsy-ai collect results --no-fibers-parquet",
-        ),
-    ] = True,
+    fibers_parquet: FibersParquet = True,
     seed: Annotated[
         int,
         typer.Option(
@@ -53,29 +56,64 @@ def collect(
     """
     events = json_lines(log)
     with command(debug=debug, events=events):
-        from biopsy_ai.patients import write_fibers_parquet, write_patients
-
         with progress_on(events, quiet=quiet) as bars:
-            written = [write_patients(results, seed=seed, progress=bars)]
-            if fibers_parquet:
-                written.append(write_fibers_parquet(results, progress=bars))
-            bars.close()
-        for table, what in zip(written, ("patients", "fibers"), strict=False):
-            if events is not None:
-                events.write(
-                    "table",
-                    file=table.path,
-                    rows=table.n_rows,
-                    sections=table.n_sections,
-                    left_out=[str(slide) for slide in table.left_out],
-                )
-            elif not quiet:
-                typer.echo(f"{table.n_rows} {what} of {table.n_sections} sections -> {table.path}")
-        if events is None:
-            for slide in written[0].failed:
-                if not quiet:
-                    say(f"left out: {slide}")
-            for slide in written[-1].unreadable:
-                say(f"left out: {slide}")
-        if written[-1].unreadable:
+            whole = write_tables(
+                results, parquet=fibers_parquet, seed=seed, bars=bars, quiet=quiet, failed=True
+            )
+        if not whole:
             raise typer.Exit(EXIT_FAILED)
+
+
+def write_tables(
+    results: Path,
+    *,
+    parquet: bool,
+    bars: JsonLines | StageBars,
+    quiet: bool,
+    failed: bool = False,
+    seed: int = 0,
+) -> bool:
+    """Write the tables of a cohort, and tell of them.
+
+    Parameters
+    ----------
+    results
+        Folder of the run.
+    parquet
+        Whether to write fibers.parquet too.
+    bars
+        Where progress is shown, or events are written.
+    quiet
+        Tell only what is wrong.
+    failed
+        Name also the slides that failed in the run, which a run itself has told.
+    seed
+        For the intervals.
+
+    Returns
+    -------
+    Whether the results of all slides that did not fail could be read.
+    """
+    from biopsy_ai.patients import write_fibers_parquet, write_patients
+
+    written = [write_patients(results, seed=seed, progress=bars)]
+    if parquet:
+        written.append(write_fibers_parquet(results, progress=bars))
+    bars.close()
+    for table, what in zip(written, ("patients", "fibers"), strict=False):
+        if isinstance(bars, JsonLines):
+            bars.write(
+                "table",
+                file=table.path,
+                rows=table.n_rows,
+                sections=table.n_sections,
+                left_out=[str(slide) for slide in table.left_out],
+            )
+        elif not quiet:
+            typer.echo(f"{table.n_rows} {what} ({table.n_sections} sections) -> {table.path}")
+    if not isinstance(bars, JsonLines):
+        for slide in written[0].failed if failed and not quiet else ():
+            say(f"left out: {slide}")
+        for slide in written[-1].unreadable:
+            say(f"left out: {slide}")
+    return not written[-1].unreadable
