@@ -60,7 +60,8 @@ class TrainWidget(TrainForm):
             field.textChanged.connect(lambda *_: self._on_data())
         for field in (self.name, self.folder):
             field.textChanged.connect(lambda *_: self._enable())
-        self.base.currentIndexChanged.connect(lambda *_: self._enable())
+        # what the old model has learned from is not judged on
+        self.base.currentIndexChanged.connect(lambda *_: self._on_data())
         for button, act in (
             (self.choose_dataset, self._choose_dataset),
             (self.choose_folder, self._choose_folder),
@@ -116,7 +117,8 @@ class TrainWidget(TrainForm):
         folder = self.dataset.text().strip()
         if not folder or self.job is not None:
             return
-        job = Job(["train", *self._data_arguments(), "--check"], self)
+        base = str(self.base.currentData())
+        job = Job(["train", *self._data_arguments(), "--from", base, "--check"], self)
         job.reported.connect(lambda event: self._on_checked(job, event))
         job.failed.connect(lambda text: self._on_check_failed(job, text))
         job.finished.connect(lambda: self._on_check_finished(job))

@@ -97,3 +97,23 @@ def test_train_checks_data_alone(tmp_path: Path) -> None:
     assert found["fibers"] > 40
     assert "no picture of this name" in found["problems"][0]
     assert events[-1]["event"] == "error"
+
+
+def test_what_the_old_model_has_learned_from_is_not_judged_on(tmp_path: Path) -> None:
+    import torch
+    from drawn_datasets import write_reviewed
+
+    from biopsy_ai.segmentation import InstanceThresholds, save_model
+    from biopsy_ai.segmentation.network import FiberNet
+
+    architecture = {"stem": 8, "widths": [8, 8, 8, 8, 8]}
+    torch.manual_seed(0)
+    spec = {"name": "mine", "version": "1", "architecture": architecture}
+    spec["thresholds"] = InstanceThresholds()
+    spec["trained_on"] = [{"image": "one", "license": "MIT", "slide": f"{1:064x}"}]
+    model = save_model(tmp_path / "mine", FiberNet(**architecture), spec)  # type: ignore[arg-type]
+    for number, name in ((1, "one"), (2, "two")):
+        write_reviewed(tmp_path / "data" / name, number)
+    for seed in range(4):
+        done = run("train", tmp_path / "data", "--from", model, "--check", "--seed", seed)
+        assert "Judged on: two." in done.stderr

@@ -104,13 +104,43 @@ class Teller:
 
 
 def check_only(
-    dataset: Path, options: ItemOptions, held_out: Sequence[str], bars: Any, teller: Teller
+    dataset: Path,
+    options: ItemOptions,
+    held_out: Sequence[str],
+    start: str | None,
+    seed: int,
+    bars: Any,
+    teller: Teller,
 ) -> None:
-    """Check a dataset and train nothing."""
+    """Check a dataset and train nothing.
+
+    Parameters
+    ----------
+    start
+        Model to begin from: what it has learned from is not held out.
+    seed
+        Of the choice of what is held out.
+    """
+    from biopsy_ai.resources import list_models
     from biopsy_ai.training.checking import check_dataset
 
+    seen: set[str] = set()
+    # The bundled models have learned from nobody's own slides; loading them takes seconds.
+    if start is not None and start not in list_models():
+        from biopsy_ai.segmentation import load_model
+        from biopsy_ai.training.retraining import learned_from
+
+        seen = learned_from(load_model(start).spec)
     with tempfile.TemporaryDirectory(prefix="biopsy-ai-") as work:
-        checked = check_dataset(dataset, work, options=options, held_out=held_out, progress=bars)
+        checked = check_dataset(
+            dataset,
+            work,
+            options=options,
+            held_out=held_out,
+            seen=seen,
+            seed=seed,
+            progress=bars,
+        )
     teller.dataset(checked)
     checked.refuse_problems()
 

@@ -293,7 +293,7 @@ def train(
         options = ItemOptions(mpp, _border(channels), stain, license, partly)
         teller = Teller(events, bars)
         if check:
-            check_only(dataset, options, held_out or (), bars, teller)
+            check_only(dataset, options, held_out or (), start, seed, bars, teller)
             return
         _needs("torchvision")
         from biopsy_ai.training.retraining import retrain

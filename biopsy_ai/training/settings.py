@@ -37,7 +37,7 @@ class TrainConfig:
 
 
 FINE_TUNING = TrainConfig(
-    steps=200,
+    steps=150,
     learning_rate=3e-4,
     warmup=20,
     average=0.98,
