@@ -94,6 +94,24 @@ def test_fibers_that_resemble_their_neighbors_do_not_count_as_independent() -> N
     assert near.high - near.low > 2 * (alone.high - alone.low)
 
 
+def test_the_interval_holds_the_truth_far_more_often_than_that_of_independent_fibers() -> None:
+    draws = rng()
+    held = alone = 0
+    for _ in range(100):
+        blocks = [draws.normal(50 + draws.normal(0, 4), 12, 200) for _ in range(8)]
+        found = estimate(
+            [of_fibers(str(k), values) for k, values in enumerate(blocks)],
+            MEAN,
+            draws,
+            replicates=100,
+        )
+        held += found.low <= 50 <= found.high
+        fibers = np.concatenate(blocks)
+        alone += abs(fibers.mean() - 50) < 1.96 * fibers.std() / np.sqrt(len(fibers))
+    assert held >= 80
+    assert alone <= 50
+
+
 def test_the_spread_of_diameters() -> None:
     values = np.array([40.0, 50.0, 60.0, 50.0])
     sums = np.array([4.0, values.sum(), (values**2).sum()])
