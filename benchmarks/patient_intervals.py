@@ -1,8 +1,8 @@
 """How often the interval of a patient holds the truth, as a Markdown table.
 
-``python benchmarks/patient_intervals.py``; a quarter of a minute. Patients are drawn whose blocks, sections and
-fibers scatter by known amounts, and summarized as ``biopsy-ai collect`` does. The last column takes
-all fibers of a patient for independent. The interval is drawn for 95 %.
+``python benchmarks/patient_intervals.py``; a quarter of a minute. Patients are drawn whose blocks,
+sections and fibers scatter by known amounts, and summarized as ``biopsy-ai collect`` does. The last
+column takes all fibers of a patient for independent. The interval is drawn for 95 %.
 """
 
 from __future__ import annotations
