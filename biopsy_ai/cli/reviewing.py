@@ -21,7 +21,7 @@ def review(
     results: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RESULTS...",
+            metavar="RESULTS",
             help="Folders with the results of a section, or folders that hold such folders. "
             "Example: results",
         ),
@@ -116,7 +116,7 @@ def _sections(given: list[Path]) -> list[Path]:
             inside = sorted(folder for folder in path.iterdir() if is_section(folder))
         if not inside:
             raise typer.BadParameter(
-                f"{path} holds no results of a section", param_hint="'RESULTS...'"
+                f"{path} holds no results of a section", param_hint="'RESULTS'"
             )
         sections |= dict.fromkeys(inside)
     return list(sections)
