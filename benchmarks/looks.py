@@ -1,0 +1,46 @@
+"""Looks of stains and scanners that no model was trained on, put on pictures in H&E."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MIX = np.array([[0.3, 0.1, 0.6], [0.5, 0.2, 0.3], [0.1, 0.6, 0.3]], np.float32)
+
+
+def silver(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Pale fibers in a net of dark brown lines, as after impregnation with silver."""
+    import cv2
+
+    gray = picture.mean(axis=2)
+    low, high = np.percentile(gray, (1, 99))
+    light = (1 - np.clip((gray - low) / (high - low), 0, 1)) ** 0.7
+    colored = np.stack([70 + 170 * light, 45 + 180 * light, 30 + 170 * light], axis=-1)
+    soft = cv2.GaussianBlur(colored.astype(np.float32), (0, 0), 0.8)
+    return _eight_bit(soft + rng.normal(0, 5, soft.shape))
+
+
+def scanner(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Colors exchanged and faded, out of focus, noisy and packed hard: an ill-set scanner."""
+    import cv2
+
+    mixed = cv2.GaussianBlur(picture.astype(np.float32) @ _MIX.T, (0, 0), 2.4)
+    toned = 255 * (mixed / 255) ** 1.6 * np.array([0.75, 0.95, 0.8])
+    mean = toned.mean(axis=(0, 1))
+    faded = mean + 0.45 * (toned - mean) + rng.normal(0, 7, toned.shape)
+    _, packed = cv2.imencode(".jpg", _eight_bit(faded)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 40])
+    unpacked: NDArray[np.uint8] = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]
+    return np.ascontiguousarray(unpacked)
+
+
+LOOKS: dict[str, Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]] = {
+    "silver": silver,
+    "scanner": scanner,
+}
+"""By name."""
+
+
+def _eight_bit(picture: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
