@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from biopsy_ai.training.checking import check_dataset
+    from biopsy_ai.training.retraining import retrain
     from biopsy_ai.training.run import train_model, tune_model
     from biopsy_ai.training.settings import TrainConfig
 
-__all__ = ["TrainConfig", "train_model", "tune_model"]
+__all__ = ["TrainConfig", "check_dataset", "retrain", "train_model", "tune_model"]
 
 # Imported when asked for: the command line reads the settings, and must not wait for torch.
-_HOMES = {"TrainConfig": "settings", "train_model": "run", "tune_model": "run"}
+_HOMES = {
+    "TrainConfig": "settings",
+    "check_dataset": "checking",
+    "retrain": "retraining",
+    "train_model": "run",
+    "tune_model": "run",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -236,7 +236,7 @@ def render_bank(
         If the folder holds sections that were made otherwise.
     """
     folder = Path(folder)
-    _claim(folder, bank_fingerprint(seed, outline_files, adipose))
+    claim_bank(folder, bank_fingerprint(seed, outline_files, adipose))
     paths = [folder / f"{seed + i:08d}.npz" for i in range(count)]
     missing = [p for p in paths if not p.exists()]
     done = count - len(missing)
@@ -252,8 +252,14 @@ def render_bank(
     return paths
 
 
-def _claim(folder: Path, fingerprint: dict[str, Any]) -> None:
-    """Write down what the bank is made from, or check that it was made from this."""
+def claim_bank(folder: Path, fingerprint: dict[str, Any]) -> None:
+    """Write down what the bank is made from, or check that it was made from this.
+
+    Raises
+    ------
+    ConfigError
+        It was made otherwise.
+    """
     record = folder / RECORD_FILE
     if record.exists():
         try:

@@ -16,7 +16,7 @@ from biopsy_ai.formats.files import output_folder
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.device import choose_device, keep_memory
 from biopsy_ai.segmentation.model import SPEC_FILE, load_model, save_model
-from biopsy_ai.training.bank import render_bank
+from biopsy_ai.training.bank import claim_bank, render_bank
 from biopsy_ai.training.checking import CheckedDataset, check_dataset
 from biopsy_ai.training.collection import ItemOptions
 from biopsy_ai.training.fingerprint import bank_fingerprint, run_fingerprint
@@ -34,7 +34,13 @@ from biopsy_ai.training.losses import unweigh_classes, weigh_classes
 from biopsy_ai.training.own_crops import OwnCrops
 from biopsy_ai.training.run import ancestor, folder_card, work_folder
 from biopsy_ai.training.settings import FINE_SECTIONS, FINE_TUNING, TrainConfig
-from biopsy_ai.training.trainer import LOG_EVERY, read_checkpoint, train_network
+from biopsy_ai.training.trainer import (
+    CHECKPOINT_FILE,
+    LOG_EVERY,
+    LOG_FILE,
+    read_checkpoint,
+    train_network,
+)
 
 if TYPE_CHECKING:
     from biopsy_ai.segmentation import Model
@@ -126,7 +132,7 @@ def retrain(
         Of the model; the name of its folder if None.
     work
         Folder for checkpoints and the synthetic sections; a killed run goes on from there. By
-        default beside `out`, with ``-work`` after its name.
+        default beside `out`, with ``-work`` after its name, and begun anew for other data.
     options
         What holds of all pictures that do not say it themselves.
     config, sections
@@ -153,58 +159,51 @@ def retrain(
     """
     began = time.monotonic()
     out = Path(out)
-    work = Path(work) if work is not None else work_folder(out)
+    own_work = work is None
+    work = work_folder(out) if work is None else Path(work)
     chosen = choose_device(device)
     base = load_model(start)
     _check_out(out, base, overwrite=overwrite)
-    checked = check_dataset(
-        path,
-        work,
-        options=options,
-        held_out=held_out,
-        seen=learned_from(base.spec),
-        seed=config.seed,
-        progress=progress,
-    )
-    if told:
-        told(checked)
-    checked.refuse_problems(skip=skip_problems)
-    training = [checked.items[k] for k in checked.training]
-    fingerprint = run_fingerprint(
-        config,
-        architecture=base.spec["architecture"],
-        bank=bank_fingerprint(config.seed),
-        sections=sections,
-        real=[one.origin for one in training],
-        start=base.weights_sha256,
-    )
-    read_checkpoint(work, fingerprint, steps=config.steps)
-    output_folder(out)
-    bank = render_bank(
-        work / "bank",
-        sections,
-        seed=config.seed,
-        workers=min(sections, os.cpu_count() or 1) or 1,
-        progress=progress,
-    )
-    groups = checked.groups
-    slides = judged_items(
-        [checked.items[k] for k in checked.held_out], [groups[k] for k in checked.held_out]
-    )
-    samples = judged_samples()
-    old = count_slides(base, [*slides, *samples], chosen, progress=progress)
-    network = _trained(
-        base,
-        OwnCrops(training, bank, crop_px=config.crop_px, own_share=config.real_share),
-        work,
-        config,
-        fingerprint,
-        slides,
-        chosen,
-        report,
-        progress,
-    )
-    new = count_slides(as_model(network, base), [*slides, *samples], chosen, progress=progress)
+    try:
+        checked = check_dataset(
+            path,
+            work,
+            options=options,
+            held_out=held_out,
+            seen=learned_from(base.spec),
+            seed=config.seed,
+            progress=progress,
+        )
+        if told:
+            told(checked)
+        checked.refuse_problems(skip=skip_problems)
+        training = [checked.items[k] for k in checked.training]
+        fingerprint = run_fingerprint(
+            config,
+            architecture=base.spec["architecture"],
+            bank=bank_fingerprint(config.seed),
+            sections=sections,
+            real=[one.origin for one in training],
+            start=base.weights_sha256,
+        )
+        if own_work:
+            _clear_other(work, fingerprint, config)
+        read_checkpoint(work, fingerprint, steps=config.steps)
+        output_folder(out)
+        workers = min(sections, os.cpu_count() or 1)
+        bank = render_bank(
+            work / "bank", sections, seed=config.seed, workers=workers, progress=progress
+        )
+        held = [checked.items[k] for k in checked.held_out]
+        slides = judged_items(held, [checked.groups[k] for k in checked.held_out])
+        samples = judged_samples()
+        old = count_slides(base, [*slides, *samples], chosen, progress=progress)
+        crops = OwnCrops(training, bank, crop_px=config.crop_px, own_share=config.real_share)
+        network = _trained(base, crops, work, config, fingerprint, slides, chosen, report, progress)
+        new = count_slides(as_model(network, base), [*slides, *samples], chosen, progress=progress)
+    finally:
+        # Made anew by every call, and large.
+        shutil.rmtree(work / "items", ignore_errors=True)
     n = len(slides)
     on_held_out = _compared(slides, old[:n], new[:n]) if slides else None
     on_samples = _compared(samples, old[n:], new[n:]) if samples else None
@@ -218,7 +217,7 @@ def retrain(
         **{key: base.spec[key] for key in base.spec if key.endswith("thresholds")},
         "training": asdict(config) | {"sections": sections},
         "trained_on": [_record(one) for one in training],
-        "held_out": [_record(checked.items[k]) for k in checked.held_out],
+        "held_out": [_record(one) for one in held],
         "comparison": {
             "held_out": on_held_out.as_dict() if on_held_out else None,
             "samples": on_samples.as_dict() if on_samples else None,
@@ -226,8 +225,18 @@ def retrain(
         "start": ancestor(base),
     }
     save_model(out, network, spec, card=folder_card(out, spec))
-    shutil.rmtree(work / "items", ignore_errors=True)
     return Retrained(out, verdict, on_held_out, on_samples, time.monotonic() - began)
+
+
+def _clear_other(work: Path, fingerprint: Mapping[str, Any], config: TrainConfig) -> None:
+    """Begin anew where work on other data stands: it was minutes, in a folder that nobody named."""
+    try:
+        claim_bank(work / "bank", fingerprint["bank"])
+        read_checkpoint(work, fingerprint, steps=config.steps)
+    except ConfigError:
+        for name in (CHECKPOINT_FILE, LOG_FILE):
+            (work / name).unlink(missing_ok=True)
+        shutil.rmtree(work / "bank", ignore_errors=True)
 
 
 def learned_from(spec: Mapping[str, Any]) -> set[str]:

@@ -27,7 +27,7 @@ from biopsy_ai.training.settings import TrainConfig
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_FILE = "checkpoint.pt"
+CHECKPOINT_FILE, LOG_FILE = "checkpoint.pt", "training.csv"
 
 LOG_EVERY = 25
 """Steps between two lines of the log, and two reports."""
@@ -116,7 +116,7 @@ def train_network(
         # a forked worker would hang on the thread pools that OpenCV and OpenMP have started
         multiprocessing_context="spawn" if config.workers else None,
     )
-    log = folder / "training.csv"
+    log = folder / LOG_FILE
     started, seen, total, since = time.monotonic(), 0, 0.0, 0
     network.train()
     if keep_statistics:

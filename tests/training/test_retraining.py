@@ -231,6 +231,23 @@ def test_the_work_of_another_training_is_refused(train, tmp_path, data) -> None:
         train(out="b", work=tmp_path / "work", held_out=["slide1"], sections=2)
 
 
+def test_other_data_begin_anew_where_no_work_folder_was_named(train, tmp_path) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "train" and done == 3:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        train(held_out=["slide1"], progress=stop)
+    assert not (tmp_path / "mine-work" / "items").exists()
+    steps = []
+    made = train(
+        held_out=["slide2"],
+        progress=lambda stage, done, _: steps.append(done) if stage == "train" else None,
+    )
+    assert steps == [1, 2, 3, 4]
+    assert load_model(made.folder).spec["held_out"][0]["image"] == "slide2"
+
+
 def test_slides_are_not_learned_and_then_judged_on(train, tmp_path) -> None:
     first = train(held_out=["slide3"])
     seen = learned_from(load_model(first.folder).spec)
