@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from biopsy_ai.errors import Cancelled
 from biopsy_ai.parallel.call import Call, Finished
 from biopsy_ai.parallel.peak_memory import PeakMemory
 from biopsy_ai.processors import take_share
 from biopsy_ai.segmentation.accelerator import take_turns
+from biopsy_ai.segmentation.tile_sharing import let_help
 
 _stopped: set[str] = set()
 
@@ -34,6 +36,7 @@ def run_call(run: str, call: Call, threads: int, folder: str) -> Finished:
     logging.getLogger("biopsy_ai").addHandler(logging.NullHandler())
     take_share(threads)
     take_turns()
+    let_help(IdleWorkers(threads))
 
     def stop_if_asked(stage: str, done: int, total: int) -> None:
         if run in _stopped:
@@ -48,6 +51,58 @@ def run_call(run: str, call: Call, threads: int, folder: str) -> Finished:
                 raise
             value = None
     return Finished(value, memory.bytes, lacking)
+
+
+class IdleWorkers:
+    """Workers beside this one that have nothing to do, and may help with a large slide."""
+
+    def __init__(self, threads: int) -> None:
+        from distributed import get_client, get_worker
+
+        self._client, self._here = get_client(), get_worker().address
+        self._threads = threads
+        self._failed: set[str] = set()
+
+    def offer(self, function: Callable[..., Any], *arguments: Any) -> tuple[str, Any] | None:
+        """Let an idle worker call a function; None if none is idle."""
+        busy = self._client.processing()
+        idle = [address for address, keys in busy.items() if not keys and address != self._here]
+        idle = sorted(set(idle) - self._failed)
+        if not idle:
+            return None
+        future = self._client.submit(
+            help_out,
+            self._threads,
+            function,
+            *arguments,
+            workers=idle[:1],
+            allow_other_workers=False,
+            pure=False,
+        )
+        return idle[0], future
+
+    def is_done(self, ticket: tuple[str, Any]) -> bool:
+        """Whether the call has ended, or never will since its worker is gone."""
+        address, future = ticket
+        return bool(future.done()) or address not in self._client.processing()
+
+    def result(self, ticket: tuple[str, Any]) -> Any:
+        """What it returned; None if it failed, and then its worker is not asked again."""
+        address, future = ticket
+        try:
+            if future.done():
+                return future.result(timeout=60)
+        except Exception:
+            logging.getLogger(__name__).debug("%s could not help", address, exc_info=True)
+        future.cancel(force=True)
+        self._failed.add(address)
+        return None
+
+
+def help_out(threads: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Do a part of the task of another worker."""
+    take_share(threads)
+    return function(*arguments)
 
 
 def stop_run(run: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +28,7 @@ from biopsy_ai.segmentation.placement import FiberSheet
 from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.segmentation.scratch import MapStore
 from biopsy_ai.segmentation.thresholds import InstanceThresholds, NucleusThresholds, threshold_set
+from biopsy_ai.segmentation.tile_sharing import TileJob, batches_of, predict_shared
 from biopsy_ai.segmentation.tiles import Tile, cut_tiles
 from biopsy_ai.segmentation.tissue_edge import TissueEdge
 from biopsy_ai.segmentation.tissue_map import TissueMap, TissueSheet, window_tissue
@@ -136,7 +137,16 @@ def segment_fibers(
             _threads("read", min(workers, 4)) as readers,
             _threads("draw", workers) as drawers,
         ):
-            for tile, maps in _predict_tiles(tiles, reader, network, readers, device.batch_px):
+
+            def predict(batches: Iterable[list[Tile]]) -> Iterator[tuple[Tile, FiberMaps]]:
+                return predict_batches(batches, reader, network, readers, device.batch_px)
+
+            batches = batches_of(tiles, device.batch_px)
+            if device.is_cpu:
+                predicted = predict_shared(batches, TileJob.of(reader, config, model), predict)
+            else:
+                predicted = predict(batches)
+            for tile, maps in predicted:
                 drawer.add(tile, maps, drawers)
                 report()
             for _ in drawer.finish():
@@ -191,36 +201,33 @@ def chosen_thresholds(tuned: InstanceThresholds, config: AnalysisConfig) -> Inst
     return tuned
 
 
-def _predict_tiles(
-    tiles: Sequence[Tile],
+def predict_batches(
+    batches: Iterable[list[Tile]],
     reader: PictureReader,
     network: MapNetwork,
     readers: ThreadPoolExecutor,
-    batch_px: int,
+    ahead_px: int,
 ) -> Iterator[tuple[Tile, FiberMaps]]:
-    """Read ahead, put tiles of one size through the network together, give out their maps."""
-    batch: list[tuple[Tile, NDArray[np.float32]]] = []
-    for tile, picture in _read_ahead(tiles, reader, readers, batch_px):
-        if batch and (
-            (picture.shape, tile.context) != (batch[0][1].shape, batch[0][0].context)
-            or (len(batch) + 1) * picture.shape[0] * picture.shape[1] > batch_px
-        ):
-            yield from _predict_batch(batch, network)
-            batch = []
-        batch.append((tile, picture))
-    if batch:
-        yield from _predict_batch(batch, network)
+    """Read ahead, put the tiles of each batch through the network together, give their maps."""
+    waiting: deque[list[Tile]] = deque()
 
+    def tiles() -> Iterator[Tile]:
+        for batch in batches:
+            waiting.append(batch)
+            yield from batch
 
-def _predict_batch(
-    batch: list[tuple[Tile, NDArray[np.float32]]], network: MapNetwork
-) -> Iterator[tuple[Tile, FiberMaps]]:
-    maps = network.predict([picture for _, picture in batch], batch[0][0].context)
-    yield from ((tile, part) for (tile, _), part in zip(batch, maps, strict=True))
+    pictures: list[NDArray[np.float32]] = []
+    for _, picture in _read_ahead(tiles(), reader, readers, ahead_px):
+        pictures.append(picture)
+        if len(pictures) == len(waiting[0]):
+            batch = waiting.popleft()
+            maps = network.predict(pictures, batch[0].context)
+            yield from zip(batch, maps, strict=True)
+            pictures = []
 
 
 def _read_ahead(
-    tiles: Sequence[Tile], reader: PictureReader, readers: ThreadPoolExecutor, ahead_px: int
+    tiles: Iterable[Tile], reader: PictureReader, readers: ThreadPoolExecutor, ahead_px: int
 ) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
     waiting: deque[tuple[Tile, Future[NDArray[np.float32]]]] = deque()
     queued_px = 0

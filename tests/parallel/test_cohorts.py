@@ -287,3 +287,16 @@ class TestClusterThatDoesNotFit:
         )
         with pytest.raises(ClusterError, match="cannot write to"):
             Workers(plan, tmp_path, paths).__enter__()
+
+
+def test_a_large_slide_is_shared_out(tmp_path: Path, digests: Callable[..., Any]) -> None:
+    """Idle workers predict tiles of a slide, and the result is the same."""
+    code, _, err = run("synthesize", "--out", tmp_path / "slides", "--size", 1300, "--seed", 3)
+    assert code == 0, err
+    (tmp_path / "lab.yaml").write_text("segmentation:\n  tile_px: 512\n  overlap_px: 64\n")
+    (slide,) = (tmp_path / "slides").glob("*.tif")
+    for workers in (1, 2):
+        wish = ("--workers", workers, "--threads", 1, "--config", tmp_path / "lab.yaml")
+        code, _, err = run("analyze", slide, "--out", tmp_path / str(workers), *wish)
+        assert code == 0, err
+    assert digests(tmp_path / "2") == digests(tmp_path / "1")
