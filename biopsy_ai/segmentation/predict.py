@@ -143,7 +143,9 @@ def segment_fibers(
 
             batches = batches_of(tiles, device.batch_px)
             if device.is_cpu:
-                predicted = predict_shared(batches, TileJob.of(reader, config, model), predict)
+                predicted = predict_shared(
+                    batches, lambda: TileJob.of(reader, config, model), predict
+                )
             else:
                 predicted = predict(batches)
             for tile, maps in predicted:

@@ -120,7 +120,7 @@ def batches_of(tiles: Sequence[Tile], batch_px: int) -> list[Batch]:
 
 def predict_shared(
     batches: Sequence[Batch],
-    job: TileJob,
+    describe: Callable[[], TileJob],
     predict: Callable[[Iterable[Batch]], Iterator[Predicted]],
 ) -> Iterator[Predicted]:
     """Predict batches here, the first of them first, and let idle workers begin at the end.
@@ -129,8 +129,8 @@ def predict_shared(
     ----------
     batches
         From `batches_of`.
-    job
-        For the helpers.
+    describe
+        Gives what helpers need to know.
     predict
         Does it here.
     """
@@ -138,6 +138,7 @@ def predict_shared(
     if helpers is None or len(batches) < LEAST_BATCHES:
         yield from predict(batches)
         return
+    job = describe()
     left = deque(batches)
     out: list[tuple[Any, list[Batch]]] = []
     lost: list[Batch] = []

@@ -63,7 +63,7 @@ def test_every_tile_is_predicted_once(fails: bool) -> None:
     helpers = Helpers(fails=fails)
     tile_sharing.let_help(helpers)
     batches = batches_of(tiles(20), 1)
-    predicted = list(predict_shared(batches, JOB, here))
+    predicted = list(predict_shared(batches, lambda: JOB, here))
     assert sorted(tile.x0 for tile, _ in predicted) == [64 * i for i in range(20)]
     assert helpers.chunks
     assert ("there" in {where for _, where in predicted}) is not fails
@@ -72,5 +72,5 @@ def test_every_tile_is_predicted_once(fails: bool) -> None:
 def test_small_slides_are_not_shared() -> None:
     helpers = Helpers()
     tile_sharing.let_help(helpers)
-    assert len(list(predict_shared(batches_of(tiles(5), 1), JOB, here))) == 5
+    assert len(list(predict_shared(batches_of(tiles(5), 1), lambda: JOB, here))) == 5
     assert not helpers.chunks
