@@ -272,8 +272,12 @@ class _Run:
             self._end(number, outcome, end.peak_bytes, end.attempts)
             self.tell(len(self._outcomes))
 
+        def tick() -> None:
+            self._record.write()
+            self._tick()
+
         try:
-            workers.run(calls, started=self._record.started, ended=ended, tick=self._tick)
+            workers.run(calls, started=self._record.started, ended=ended, tick=tick)
         except BaseException:
             for task in tasks:
                 remove_unfinished(task.folder)

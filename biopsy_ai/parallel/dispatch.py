@@ -72,8 +72,9 @@ class Dispatch:
             raise
 
     def _hand_out(self, alive: dict[str, WorkerState]) -> None:
+        wanted = self._workers.plan.workers or len(alive)
         for address, state in alive.items():
-            if self._waiting and address not in self._running:
+            if self._waiting and len(self._running) < wanted and address not in self._running:
                 self._begin(self._waiting.popleft(), address, state)
         if self._alone and not self._waiting and not self._running:
             self._is_alone = True

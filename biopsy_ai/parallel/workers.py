@@ -135,8 +135,7 @@ class Workers:
             if new:
                 self._admit(new)
             states = {address: state for address, state in states.items() if address in self._fits}
-        most = self.plan.workers or len(states)
-        return dict(sorted(states.items())[:most]) if len(states) > most else states
+        return states
 
     def ended_for_memory(self, address: str) -> int:
         """Memory at which a worker was ended, in bytes; 0 if it ended for other reasons."""
@@ -197,7 +196,7 @@ class Workers:
         self._unfit |= set(wrong)
         for address, complaint in wrong.items():
             text = f"The worker {address} cannot take part: {complaint}."
-            if strict:
+            if strict or not self._fits:
                 raise ClusterError(text)
             log.warning(text)
 
