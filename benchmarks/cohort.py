@@ -126,7 +126,10 @@ def speed(slides: Path, folder: Path, order: list[str]) -> None:
         out = folder / f"{way}_{place}"
         made = timed(slides, out, *WAYS[way][1])
         spent[way].append(made.seconds)
-        print(f"{WAYS[way][0]}: {made.seconds:.0f} s, exit code {made.code}: {counts(out)}")
+        print(
+            f"{WAYS[way][0]}: {made.seconds:.0f} s, {made.cpu_seconds:.0f} s of processors, "
+            f"exit code {made.code}: {counts(out)}"
+        )
         sys.stdout.flush()
         if place == 0:
             for line in made.said.splitlines()[1:]:

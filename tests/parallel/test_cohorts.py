@@ -300,3 +300,22 @@ def test_a_large_slide_is_shared_out(tmp_path: Path, digests: Callable[..., Any]
         code, _, err = run("analyze", slide, "--out", tmp_path / str(workers), *wish)
         assert code == 0, err
     assert digests(tmp_path / "2") == digests(tmp_path / "1")
+
+
+def test_blocks_of_a_sample_sheet(slides: Path, tmp_path: Path) -> None:
+    """Sections of a block are joined, or refused, on workers as in one process."""
+    first, second, third, _ = sorted(slides.glob("*.tif"))
+    sheet = tmp_path / "sections.csv"
+    rows = [f"{first},B1", f"{second},B1", f"{third},"]
+    sheet.write_text("\n".join(["path,block", *rows]) + "\n", encoding="utf-8")
+    said = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        code, _, err = run("analyze", sheet, "--out", out, "--workers", workers, "--quiet")
+        assert code == 1, err
+        assert set(states(out).values()) == {"ok"}
+        said += [[line for line in err.splitlines() if line.startswith("block B1: failed")]]
+        registration = json.loads((out / "B1" / "registration.json").read_text(encoding="utf-8"))
+        assert registration["block"] == "B1"
+    assert said[0] == said[1]
+    assert len(said[0]) == 1
