@@ -23,7 +23,12 @@ N = 4
 
 
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "biopsy_ai", *map(str, arguments)]
+    # a shell that runs the tests in the background has every child ignore Ctrl-C
+    code = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('biopsy_ai', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
