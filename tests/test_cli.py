@@ -514,8 +514,13 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
     assert "summary.json" not in left
 
 
-def test_an_interruption_that_a_library_swallows_comes_back() -> None:
+def test_an_interruption_that_a_library_swallows_comes_back(
+    request: pytest.FixtureRequest,
+) -> None:
     """As where a library tries an import and catches whatever it raises."""
+    # a shell that runs the tests in the background has them ignore Ctrl-C
+    found = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, found))
     before = signal.getsignal(signal.SIGINT)
     bars = StageBars(quiet=True)
     with noting_interruption():
