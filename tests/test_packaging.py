@@ -253,10 +253,7 @@ def test_everything_imported_is_declared(repository: Path) -> None:
         "yaml": "pyyaml",
     }
     # for training and for exporting a model, in the extras of that name
-    extras = [
-        *project["optional-dependencies"]["train"],
-        *project["optional-dependencies"]["export"],
-    ]
+    extras = project["optional-dependencies"]
     optional = {re.split(r"[^\w-]", line)[0].lower() for line in extras["train"] + extras["export"]}
     for name in imported_by(repository / "biopsy_ai") - optional:
         assert distributions.get(name, name) in declared
