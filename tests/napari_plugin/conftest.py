@@ -92,3 +92,12 @@ def opened(model: ViewerModel, results: Path) -> Iterator[OpenSection]:
     section = open_results(model, results)
     yield section
     section.close()
+
+
+@pytest.fixture(autouse=True)
+def without_settings_of_the_user(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What whoever runs the tests has set in napari decides nothing here."""
+    if "plugin_settings" not in request.fixturenames:
+        monkeypatch.setattr("napari_plugin.settings._kept", lambda: None)
