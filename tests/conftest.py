@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -51,6 +53,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs real images: {REAL_DATA} names {folder}, which is not there")
     return folder
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Load a module of the benchmarks, which are scripts beside the package, by name."""
+    folder = REPOSITORY / "benchmarks"
+    if not folder.is_dir():
+        pytest.skip("the benchmarks are not part of this installation")
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(folder))
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == folder:
+            del sys.modules[name]
 
 
 @pytest.fixture
