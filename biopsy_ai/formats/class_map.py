@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biopsy_ai.errors import OutlineReadError
-from biopsy_ai.formats.tiled_tiff import OME, ome_metadata, read_plane, write_tiled_tiff
+from biopsy_ai.formats.tiled_tiff import (
+    OME,
+    ome_metadata,
+    opened_tiff,
+    read_plane,
+    stated_mpp,
+    write_tiled_tiff,
+)
 from biopsy_ai.labels import LabelArray, WritableLabelArray
 
 if TYPE_CHECKING:
@@ -87,24 +94,14 @@ def read_class_map(path: str | Path) -> ClassMap:
     OutlineReadError
         The file is missing, damaged, or names no classes.
     """
-    import tifffile
-
     path = Path(path)
-    try:
-        with tifffile.TiffFile(path) as file:
-            found = _named(file)
-            if found is None:
-                raise OutlineReadError(
-                    f"{path}: names no tissue classes. Give a {TISSUE_FILE} of biopsy-ai."
-                )
-            return ClassMap(read_plane(path, file, np.uint8), *found)
-    except OutlineReadError:
-        raise
-    except OSError as error:
-        raise OutlineReadError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except Exception as error:
-        # damaged files make the decoders raise errors of many kinds
-        raise OutlineReadError(f"{path}: is damaged or incomplete ({error}).") from error
+    with opened_tiff(path) as file:
+        found = _named(file)
+        if found is None:
+            raise OutlineReadError(
+                f"{path}: names no tissue classes. Give a {TISSUE_FILE} of biopsy-ai."
+            )
+        return ClassMap(read_plane(path, file, np.uint8), *found)
 
 
 def _named(file: tifffile.TiffFile) -> tuple[tuple[str, ...], tuple[float, float]] | None:
@@ -112,12 +109,11 @@ def _named(file: tifffile.TiffFile) -> tuple[tuple[str, ...], tuple[float, float
     root = ome_metadata(file)
     if root is None:
         return None
-    pixels = root.find(f".//{OME}Pixels")
+    mpp = stated_mpp(root)
     for note in root.iter(f"{OME}MapAnnotation"):
-        if note.get("Namespace") != _NAMESPACE or pixels is None:
+        if note.get("Namespace") != _NAMESPACE or mpp is None:
             continue
         numbered = {int(pair.get("K", "")): pair.text or "" for pair in note.iter(f"{OME}M")}
         if sorted(numbered) == list(range(len(numbered))):
-            mpp = tuple(float(pixels.get(f"PhysicalSize{axis}", "nan")) for axis in "YX")
-            return tuple(numbered[i] for i in range(len(numbered))), (mpp[0], mpp[1])
+            return tuple(numbered[i] for i in range(len(numbered))), mpp
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -138,17 +139,29 @@ def read_tiled_tiff(
     OutlineReadError
         The file is missing, damaged, or of another kind.
     """
+    path = Path(path)
+    with opened_tiff(path) as file:
+        root = ome_metadata(file)
+        mpp = None if root is None else stated_mpp(root)
+        if mpp is None:
+            raise OutlineReadError(f"{path}: states no pixel size, as those of biopsy-ai do.")
+        return read_plane(path, file, dtype, look), mpp
+
+
+@contextmanager
+def opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a file, and say in words what is wrong with it while it is read.
+
+    Raises
+    ------
+    OutlineReadError
+        It is missing or damaged.
+    """
     import tifffile
 
-    path = Path(path)
     try:
         with tifffile.TiffFile(path) as file:
-            root = ome_metadata(file)
-            pixels = None if root is None else root.find(f".//{OME}Pixels")
-            if pixels is None:
-                raise OutlineReadError(f"{path}: states no pixel size, as those of biopsy-ai do.")
-            sides = [float(pixels.get(f"PhysicalSize{axis}", "nan")) for axis in "YX"]
-            return read_plane(path, file, dtype, look), (sides[0], sides[1])
+            yield file
     except OutlineReadError:
         raise
     except OSError as error:
@@ -193,3 +206,12 @@ def ome_metadata(file: tifffile.TiffFile) -> ElementTree.Element | None:
     if not text or re.search("<!(DOCTYPE|ENTITY)", text):
         return None
     return ElementTree.fromstring(text)
+
+
+def stated_mpp(root: ElementTree.Element) -> tuple[float, float] | None:
+    """Pixel size (y, x) in µm by the metadata of a file; None where they tell of no image."""
+    pixels = root.find(f".//{OME}Pixels")
+    if pixels is None:
+        return None
+    y, x = (float(pixels.get(f"PhysicalSize{axis}", "nan")) for axis in "YX")
+    return y, x
