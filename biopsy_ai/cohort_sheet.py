@@ -15,7 +15,7 @@ from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.formats import output_folder
 from biopsy_ai.parallel import Call, Ended, Workers, plan_workers
 from biopsy_ai.progress import Progress
-from biopsy_ai.report.save import SUMMARY_FILE
+from biopsy_ai.result_names import SUMMARY_FILE
 from biopsy_ai.run_record import Standing
 from biopsy_ai.serial.sample_sheet import SampleSheet, read_sample_sheet
 

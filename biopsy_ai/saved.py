@@ -20,6 +20,14 @@ from biopsy_ai.formats.read_tables import read_contacts_csv, read_fibers_csv, re
 from biopsy_ai.formats.tiled_tiff import read_tiled_tiff
 from biopsy_ai.labels import BoxFinder, LabelArray, WritableLabelArray
 from biopsy_ai.opening import SAME_MPP, both_sides
+from biopsy_ai.result_names import (
+    CONTACTS_FILE,
+    FASCICLES_FILE,
+    FIBERS_FILE,
+    NUCLEI_FILE,
+    NUCLEUS_LABELS_FILE,
+    SUMMARY_FILE,
+)
 from biopsy_ai.segmentation.nuclei import Nuclei
 from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.segmentation.tissue_map import TissueMap
@@ -30,9 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biopsy_ai.slides import Slide
-
-FIBERS_FILE, CONTACTS_FILE, SUMMARY_FILE = "fibers.csv", "contacts.csv", "summary.json"
-NUCLEI_FILE, NUCLEUS_LABELS_FILE, FASCICLES_FILE = "nuclei.csv", "nuclei.tif", "fascicles.tif"
 
 WHAT_TO_DO = "Analyze the section again."
 

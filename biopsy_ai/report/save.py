@@ -49,34 +49,34 @@ from biopsy_ai.report.pictures import (
 )
 from biopsy_ai.report.section_document import Pictures, section_document
 from biopsy_ai.report.size_figure import sizes_by_type, write_sizes
+from biopsy_ai.result_names import (
+    ATROPHY_OVERLAY_FILE,
+    CONDITION_OVERLAY_FILE,
+    CONTACTS_FILE,
+    FASCICLES_FILE,
+    FASCICLES_OVERLAY_FILE,
+    FIBERS_FILE,
+    GEOJSON_FILE,
+    GROUPS_OVERLAY_FILE,
+    NUCLEI_FILE,
+    NUCLEI_OVERLAY_FILE,
+    NUCLEUS_LABELS_FILE,
+    OVERLAY_FILE,
+    QUALITY_FILE,
+    REPORT_FILE,
+    REPORT_PDF_FILE,
+    ROISET_FILE,
+    SIZES_FILE,
+    SUMMARY_FILE,
+    THUMBNAIL_FILE,
+    TISSUE_OVERLAY_FILE,
+    TYPES_OVERLAY_FILE,
+)
 from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 if TYPE_CHECKING:
     from biopsy_ai.analysis import Analysis
     from biopsy_ai.progress import Progress
-
-FIBERS_FILE = "fibers.csv"
-GEOJSON_FILE = "fibers.geojson"
-ROISET_FILE = "RoiSet.zip"
-OVERLAY_FILE = "overlay.png"
-NUCLEI_FILE = "nuclei.csv"
-NUCLEUS_LABELS_FILE = "nuclei.tif"
-FASCICLES_FILE = "fascicles.tif"
-QUALITY_FILE = "quality.csv"
-CONTACTS_FILE = "contacts.csv"
-NUCLEI_OVERLAY_FILE = "overlay_nuclei.png"
-TISSUE_OVERLAY_FILE = "overlay_tissue.png"
-FASCICLES_OVERLAY_FILE = "overlay_fascicles.png"
-CONDITION_OVERLAY_FILE = "overlay_condition.png"
-TYPES_OVERLAY_FILE = "overlay_types.png"
-GROUPS_OVERLAY_FILE = "overlay_groups.png"
-ATROPHY_OVERLAY_FILE = "overlay_atrophy.png"
-SIZES_FILE = "sizes_by_type.png"
-THUMBNAIL_FILE = "thumbnail.jpg"
-REPORT_FILE = "report.html"
-REPORT_PDF_FILE = "report.pdf"
-SUMMARY_FILE = "summary.json"
-"""Written last: where it stands, the run that wrote the results beside it was not interrupted."""
 
 RESULT_FILES = (
     FIBERS_FILE,

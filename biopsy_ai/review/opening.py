@@ -13,7 +13,8 @@ from biopsy_ai.errors import BiopsyError, ReviewError
 from biopsy_ai.formats.label_image import LABELS_FILE
 from biopsy_ai.formats.read_tables import read_fibers_csv
 from biopsy_ai.formats.tables import printable
-from biopsy_ai.report.save import FIBERS_FILE, SUMMARY_FILE, is_complete
+from biopsy_ai.report.save import is_complete
+from biopsy_ai.result_names import FIBERS_FILE, SUMMARY_FILE
 from biopsy_ai.review.lock import ReviewLock
 from biopsy_ai.review.log import LOG_FILE, ReviewLog
 from biopsy_ai.saved import SavedAnalysis, read_analysis

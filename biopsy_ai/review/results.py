@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from biopsy_ai.errors import OutputError
-from biopsy_ai.report.save import SUMMARY_FILE, is_complete
+from biopsy_ai.report.save import is_complete
+from biopsy_ai.result_names import SUMMARY_FILE
 from biopsy_ai.review.log import has_review
 from biopsy_ai.review.opening import REVIEWED_FOLDER
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.checksum import file_sha256
 from biopsy_ai.errors import CalibrationError
+from biopsy_ai.result_names import SUMMARY_FILE
 from biopsy_ai.score.evidence import CHANGES, Evidence
 
 LABELS: dict[str, tuple[str, ...]] = {
@@ -24,7 +25,6 @@ LABELS: dict[str, tuple[str, ...]] = {
 }
 """Labels of a section, and the changes that it has by each."""
 
-SUMMARY_FILE = "summary.json"
 _SHOWN = 10
 
 

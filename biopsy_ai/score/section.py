@@ -16,11 +16,10 @@ from biopsy_ai.measure.exclusion import is_excluded
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 from biopsy_ai.measure.small_fibers import angular_signs
 from biopsy_ai.measure.type_class import type_classes
+from biopsy_ai.result_names import CONTACTS_FILE, FIBERS_FILE, SUMMARY_FILE
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
-
-FIBERS_FILE, CONTACTS_FILE, SUMMARY_FILE = "fibers.csv", "contacts.csv", "summary.json"
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import yaml
 
 from biopsy_ai.errors import BiopsyError, TrainingDataError
 from biopsy_ai.formats.coco import CocoImage
+from biopsy_ai.result_names import SUMMARY_FILE
 from biopsy_ai.slides.formats import slide_name
 
 ITEM_FILE = "item.yaml"
@@ -143,7 +144,7 @@ def find_dataset(path: str | Path, options: ItemOptions | None = None) -> Datase
     add_pairs(found, path, set(reviewed), options)
     if not found.items and not found.problems:
         hint = ""
-        if (path / "summary.json").is_file() or any(path.glob("*/summary.json")):
+        if (path / SUMMARY_FILE).is_file() or any(path.glob(f"*/{SUMMARY_FILE}")):
             hint = " These are results of an analysis: export the review of a section first."
         found.problems.append(
             Problem(path, f"holds no picture with labels.{hint} {HOW_TO_LAY_OUT}")
