@@ -24,3 +24,6 @@ REPORT_FILE = "report.html"
 REPORT_PDF_FILE = "report.pdf"
 SUMMARY_FILE = "summary.json"
 """Written last: where it stands, the run that wrote the results beside it was not interrupted."""
+
+REVIEWED_FOLDER = "reviewed"
+"""Folder among the results of a section with the results after its review."""

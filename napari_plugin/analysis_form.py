@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QCompleter,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
     QLineEdit,
-    QProgressBar,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -23,15 +18,25 @@ from qtpy.QtWidgets import (
 
 from biopsy_ai.patterns.muscles import muscle_names
 from napari_plugin.analysis_choices import STAIN_WORDS
-from napari_plugin.channel_rows import ChannelRows, narrow_combo
-from napari_plugin.passage import Passage, Problem
+from napari_plugin.channel_rows import ChannelRows
+from napari_plugin.form_parts import (
+    add_field,
+    chooser,
+    form,
+    narrow_combo,
+    offer_models,
+    row,
+    words,
+)
+from napari_plugin.job_form import JobForm
+from napari_plugin.passage import Passage
 
 WHOLE = "Whole section"
 NOT_STATED = "not stated"
 OLDEST = 130
 
 
-class AnalysisForm(QWidget):
+class AnalysisForm(JobForm):
     """Fields, buttons, progress and messages; what they do is that of `AnalyzeWidget`."""
 
     def __init__(self) -> None:
@@ -41,8 +46,8 @@ class AnalysisForm(QWidget):
             "How the section is stained. It decides how fibers are outlined, and what can be told "
             "of nuclei, collagen and fiber types."
         )
-        for stain, words in STAIN_WORDS.items():
-            self.stain.addItem(words, stain)
+        for stain, name in STAIN_WORDS.items():
+            self.stain.addItem(name, stain)
         self.pixel_size = QLineEdit()
         self.pixel_size.setPlaceholderText("µm per pixel")
         self.pixel_size.setToolTip(
@@ -87,27 +92,19 @@ class AnalysisForm(QWidget):
             "The results of each slide go to a folder of its name in here. Empty takes the folder "
             'of the settings, or "results" beside the slide.'
         )
-        self.choose_folder = QPushButton("…")
-        self.choose_folder.setToolTip("Choose the folder for results")
-        self.choose_folder.setAccessibleName("Choose the folder for results")
+        self.choose_folder = chooser("Choose the folder for results")
         self.place = Passage("Where the results go")
-        self.reason = _words()
+        self.reason = words()
         self.run_button = QPushButton("&Run analysis")
         self.run_button.setToolTip("Outline and measure the fibers, and score the section")
-        self.cancel_button = QPushButton("&Cancel")
         self.cancel_button.setToolTip("Stop the analysis; earlier results stay")
-        self.bar = QProgressBar()
-        self.bar.setAccessibleName("Progress")
-        self.stage = _words()
-        self.problem = Problem("What went wrong")
         self.done = Passage("What was found")
         self.show_regions([])
         self._lay_out()
         self.show_idle()
 
     def _lay_out(self) -> None:
-        fields = QFormLayout()
-        fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        fields = form()
         for title, first, *others in (
             ("Sectio&n", self.section),
             ("S&tain", self.stain),
@@ -121,18 +118,16 @@ class AnalysisForm(QWidget):
             ("Mod&el", self.model),
             ("F&older", self.folder, self.choose_folder),
         ):
-            if not title:
+            if title:
+                add_field(fields, title, first, *others)
+            else:
                 fields.addRow(first)
-                continue
-            label = QLabel(title)
-            label.setBuddy(first)
-            fields.addRow(label, _row(first, *others) if others else first)
         fields.addRow(self.place)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(fields)
         layout.addWidget(self.reason)
-        layout.addLayout(_row(self.run_button, self.cancel_button))
+        layout.addLayout(row(self.run_button, self.cancel_button))
         layout.addWidget(self.stage)
         layout.addWidget(self.bar)
         layout.addWidget(self.problem)
@@ -183,17 +178,7 @@ class AnalysisForm(QWidget):
 
     def show_models(self, own: str) -> None:
         """Offer the bundled models and that of the settings, which is chosen at first."""
-        from biopsy_ai.resources import list_models
-
-        chosen = self.model.currentData() or own
-        bundled = list_models()
-        self.model.clear()
-        for name in bundled:
-            self.model.addItem(f"{name} (bundled)", name)
-        if own not in bundled:
-            self.model.addItem(f"{Path(own).name} (own)", own)
-            self.model.setItemData(self.model.count() - 1, own, Qt.ItemDataRole.ToolTipRole)
-        self.model.setCurrentIndex(max(self.model.findData(chosen), 0))
+        offer_models(self.model, own, self.model.currentData() or own)
 
     def _set_tab_order(self) -> None:
         in_order = (
@@ -204,48 +189,3 @@ class AnalysisForm(QWidget):
         )
         for one, following in pairwise(in_order):
             QWidget.setTabOrder(one, following)
-
-    # what is said
-
-    def show_running(self, words: str) -> None:
-        """Show that the analysis runs."""
-        self.bar.setRange(0, 0)
-        self.stage.setText(words)
-        self._set_running(True)
-
-    def show_progress(self, words: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
-        self.stage.setText(words)
-        self.bar.setRange(0, max(total, 1))
-        self.bar.setValue(done)
-
-    def show_stopping(self) -> None:
-        """Show that the analysis was asked to stop."""
-        self.stage.setText("Stopping …")
-        self.bar.setRange(0, 0)
-        self.cancel_button.setEnabled(False)
-
-    def show_idle(self) -> None:
-        """Show that nothing runs."""
-        self._set_running(False)
-
-    def _set_running(self, running: bool) -> None:
-        self.bar.setVisible(running)
-        self.stage.setVisible(running)
-        self.cancel_button.setEnabled(running)
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    """Widgets beside each other; what can grow takes the room."""
-    row = QHBoxLayout()
-    row.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        row.addWidget(widget)
-    return row

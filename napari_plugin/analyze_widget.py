@@ -25,12 +25,10 @@ from napari_plugin.drawn_regions import (
     write_region,
 )
 from napari_plugin.following import Following
-from napari_plugin.job import Job
 from napari_plugin.results_place import Place, free_folder, usual_folder
 from napari_plugin.section import open_results, sections_of
 from napari_plugin.settings import read_settings
 from napari_plugin.slides_shown import ShownSlide, guess_roles, sample_stain, slides_shown
-from napari_plugin.stages import stage_in_words
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -44,13 +42,7 @@ NO_PIXEL_SIZE = "State the pixel size: the file does not."
 
 
 class AnalyzeWidget(AnalysisForm):
-    """Analyzes one of the slides that are shown, in a process beside the window.
-
-    Attributes
-    ----------
-    job
-        The one that runs; None while none does.
-    """
+    """Analyzes one of the slides that are shown, in a process beside the window."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
@@ -58,7 +50,6 @@ class AnalyzeWidget(AnalysisForm):
         self._sections = sections_of(napari_viewer)
         self._slides: list[ShownSlide] = []
         self._folder_is_usual = True
-        self.job: Job | None = None
         self._told: dict[str, Any] = {}
         self._analyzed: tuple[ShownSlide, Choices] | None = None
         # the region of the job that runs
@@ -247,21 +238,9 @@ class AnalyzeWidget(AnalysisForm):
             self.problem.say(str(error))
             return
         self._analyzed, self._told = (slide, choices), {}
-        job = Job(choices.arguments(), self)
-        job.progressed.connect(self._on_progress)
-        job.reported.connect(self._on_event)
-        job.failed.connect(self.problem.say)
-        job.finished.connect(self._on_finished)
-        self.job = job
-        self.show_running("Starting …")
+        job = self.prepare_job(choices.arguments())
         self._check()
         job.start()
-
-    def cancel(self) -> None:
-        """Stop the analysis; nothing half-written is left."""
-        if self.job is not None:
-            self.show_stopping()
-            self.job.cancel()
 
     def _with_region(self, choices: Choices, slide: ShownSlide) -> Choices:
         name = self.chosen_region
@@ -273,10 +252,6 @@ class AnalyzeWidget(AnalysisForm):
         path = Path(self._scratch.path()) / "region.geojson"
         write_region(path, drawn_region(layer), slide)
         return replace(choices, region=path)
-
-    def _on_progress(self, stage: str, done: int, total: int) -> None:
-        if stage != "slides" and self.job is not None and not self.job.was_cancelled:
-            self.show_progress(stage_in_words(stage), done, total)
 
     def _on_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "slide":

@@ -7,13 +7,11 @@ from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
     QFrame,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -23,6 +21,7 @@ from napari_plugin.coloring import COLORINGS, known_colorings
 from napari_plugin.column_names import column_title
 from napari_plugin.fiber_table import show_table
 from napari_plugin.following import Following
+from napari_plugin.form_parts import words
 from napari_plugin.histogram import (
     Histogram,
     bands_in_words,
@@ -59,10 +58,10 @@ class FibersWidget(QWidget):
         self.measure = QComboBox()
         self.measure.setToolTip("What the histogram shows")
         self.histogram = Histogram()
-        self.counted = _words()
-        self.bands = _words()
+        self.counted = words(selectable=True)
+        self.bands = words(selectable=True)
         self.table_button = QPushButton("Show the &table of fibers")
-        self.nothing = _words(NO_SECTION)
+        self.nothing = words(NO_SECTION, selectable=True)
         self._lay_out()
         self.color_by.currentIndexChanged.connect(self._on_color_by)
         self.outlines.toggled.connect(self._on_outlines)
@@ -190,13 +189,6 @@ class FibersWidget(QWidget):
 
     def _on_selection(self, labels: NDArray[np.int64], *_: Any) -> None:
         self.histogram.show_selected(labels)
-
-
-def _words(text: str = "") -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
 
 
 def _offer(combo: QComboBox, entries: list[tuple[str, str]]) -> None:

@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.widgets import SpanSelector
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, QTimer, Signal
-from qtpy.QtWidgets import QSizePolicy
+from qtpy.QtCore import QSize, Signal
 
 from biopsy_ai.formats.qupath import FIBER_CLASS, TYPE_COLORS
 from biopsy_ai.measure.exclusion import is_excluded
 from napari_plugin.coloring import UNKNOWN, texts
 from napari_plugin.column_names import column_title
+from napari_plugin.plot_canvas import PlotCanvas
 
 MEASURES = (
     "min_feret_um",
@@ -43,7 +41,6 @@ BINS = 36
 BEYOND = 99.5
 """Percentile at which the axis ends; the few fibers beyond are in the last bar."""
 
-DRAW_AFTER_MS = 40
 
 HEALTHY = "healthy"
 SECTION = "section"
@@ -161,7 +158,7 @@ def _same_limit(low: Mapping[str, Any], high: Mapping[str, Any]) -> bool:
     return all(low.get(key) == high.get(key) for key in ("origin", "type"))
 
 
-class Histogram(FigureCanvasQTAgg):
+class Histogram(PlotCanvas):
     """The canvas; dragging over it selects the fibers within.
 
     Attributes
@@ -174,18 +171,11 @@ class Histogram(FigureCanvasQTAgg):
     """Labels of the fibers that were dragged over."""
 
     def __init__(self) -> None:
-        super().__init__(Figure(layout="constrained"))
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(200)
+        super().__init__()
         self.bars: Bars | None = None
         self.bands: list[Band] = []
         self._selected: NDArray[np.int64] = np.empty(0, np.int64)
         self._span: SpanSelector | None = None
-        # several things change together, and drawing takes longer than all of them
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(DRAW_AFTER_MS)
-        self._soon.timeout.connect(self.redraw)
 
     def sizeHint(self) -> QSize:
         return QSize(340, 230)
@@ -196,28 +186,22 @@ class Histogram(FigureCanvasQTAgg):
     def show_bars(self, bars: Bars | None, bands: list[Band], selected: NDArray[np.int64]) -> None:
         """Draw a histogram; nothing without bars."""
         self.bars, self.bands, self._selected = bars, bands, selected
-        self._soon.start()
+        self.redraw_soon()
 
     def show_selected(self, labels: NDArray[np.int64]) -> None:
         """Draw which of the fibers are selected."""
         self._selected = labels
-        self._soon.start()
+        self.redraw_soon()
 
     def brush(self, low: float, high: float) -> None:
         """Select the fibers from one value to another."""
         if self.bars is not None and high > low:
             self.brushed.emit(self.bars.within(low, high))
 
-    def redraw(self) -> None:
-        """Draw now, in the colors of the window."""
-        self._soon.stop()
-        figure = self.figure
-        figure.clear()
-        text = self.palette().windowText().color().name()
-        figure.set_facecolor(self.palette().window().color().name())
+    def _fill(self, text: str) -> None:
         self._span = None
         if self.bars is not None and len(self.bars.values):
-            axes = figure.add_subplot()
+            axes = self.figure.add_subplot()
             self._draw(axes, self.bars, text)
             self._span = SpanSelector(
                 axes,
@@ -226,7 +210,6 @@ class Histogram(FigureCanvasQTAgg):
                 useblit=True,
                 props={"facecolor": "#ffff00", "alpha": 0.3},
             )
-        self.draw_idle()
 
     def _draw(self, axes: Any, bars: Bars, text: str) -> None:
         inside = np.clip(bars.values, bars.edges[0], np.nextafter(bars.edges[-1], -np.inf))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 from biopsy_ai.measure.condition import CONDITIONS
 from napari_plugin.drawing import Drawing
 from napari_plugin.following import Following
+from napari_plugin.form_parts import words
 from napari_plugin.review_keys import ReviewKeys, shown_key
 from napari_plugin.review_queue import QueueView
 from napari_plugin.section import OpenSection, sections_of
@@ -59,11 +59,11 @@ class ReviewWidget(QWidget):
         self._sections = sections_of(napari_viewer)
         self._section: OpenSection | None = None
         self._drawing: Drawing | None = None
-        self.progress = _words()
+        self.progress = words()
         self.queue = QueueView()
         self.history = QListWidget()
-        self.selected = _words()
-        self.message = _words()
+        self.selected = words()
+        self.message = words()
         self.reason = QComboBox()
         self.reason.setEditable(True)
         self.reason.addItems(REASONS)
@@ -340,13 +340,6 @@ class ReviewWidget(QWidget):
     def _apply(self, act: Callable[[Review], Change | None]) -> Change | None:
         self._stop_drawing()
         return None if self._section is None else self._section.apply(act)
-
-
-def _words(text: str = "") -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label
 
 
 def _in_words(entry: Any) -> str:

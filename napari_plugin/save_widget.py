@@ -7,14 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QUrl
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QGroupBox,
-    QHBoxLayout,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -23,8 +21,9 @@ from qtpy.QtWidgets import (
 )
 
 from biopsy_ai.progress import Progress
-from biopsy_ai.report.save import REPORT_FILE
+from biopsy_ai.result_names import REPORT_FILE, REVIEWED_FOLDER
 from napari_plugin.following import Following
+from napari_plugin.form_parts import row, words
 from napari_plugin.section import OpenSection, sections_of
 from napari_plugin.settings import read_settings
 from napari_plugin.stages import stage_in_words
@@ -53,7 +52,7 @@ class SaveWidget(QWidget):
         self._sections = sections_of(napari_viewer)
         self._work: Work | None = None
         self._report: Path | None = None
-        self.section_name = _words()
+        self.section_name = words()
         self.save_button = QPushButton("&Save reviewed results")
         self.report_button = QPushButton("Open the &report")
         self.folder_button = QPushButton("Open the f&older")
@@ -68,8 +67,7 @@ class SaveWidget(QWidget):
         self.train_button = QPushButton("Save as &training data")
         self.bar = QProgressBar()
         self.cancel_button = QPushButton("Ca&ncel")
-        self.message = _words()
-        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.message = words(selectable=True)
         self._lay_out()
         for button, act in (
             (self.save_button, self.save),
@@ -87,29 +85,20 @@ class SaveWidget(QWidget):
     def _lay_out(self) -> None:
         results = QGroupBox("Results")
         inside = QVBoxLayout(results)
-        inside.addWidget(_words(WHAT_IS_SAVED))
+        inside.addWidget(words(WHAT_IS_SAVED))
         inside.addWidget(self.save_button)
-        row = QHBoxLayout()
-        row.addWidget(self.report_button)
-        row.addWidget(self.folder_button)
-        inside.addLayout(row)
+        inside.addLayout(row(self.report_button, self.folder_button))
         training = QGroupBox("Training data")
         inside = QVBoxLayout(training)
-        inside.addWidget(_words(WHAT_IS_TRAINED))
-        row = QHBoxLayout()
-        row.addWidget(self.training_folder, stretch=1)
-        row.addWidget(self.choose_button)
-        inside.addLayout(row)
+        inside.addWidget(words(WHAT_IS_TRAINED))
+        inside.addLayout(row(self.training_folder, self.choose_button))
         inside.addWidget(self.whole)
         inside.addWidget(self.train_button)
         layout = QVBoxLayout(self)
         layout.addWidget(self.section_name)
         layout.addWidget(results)
         layout.addWidget(training)
-        row = QHBoxLayout()
-        row.addWidget(self.bar, stretch=1)
-        row.addWidget(self.cancel_button)
-        layout.addLayout(row)
+        layout.addLayout(row(self.bar, self.cancel_button))
         layout.addWidget(self.message)
         layout.addStretch(1)
 
@@ -216,12 +205,5 @@ def _saved(section: OpenSection, folder: Path) -> str:
 def _report_of(section: OpenSection) -> Path | None:
     """The report of the review, else that of the program."""
     folder = section.review.folder
-    reports = (folder / "reviewed" / REPORT_FILE, folder / REPORT_FILE)
+    reports = (folder / REVIEWED_FOLDER / REPORT_FILE, folder / REPORT_FILE)
     return next((path for path in reports if path.is_file()), None)
-
-
-def _words(text: str = "") -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    return label

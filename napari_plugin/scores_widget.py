@@ -23,6 +23,7 @@ from biopsy_ai.report.document import Bar, Bullets, Table, Text, Tone
 from biopsy_ai.report.finding_parts import NOT_ASSESSABLE, findings_part
 from biopsy_ai.report.score_parts import evidence_part, interval_name, verdict_part
 from napari_plugin.following import Following
+from napari_plugin.form_parts import words
 from napari_plugin.score_bar import ScoreBar
 from napari_plugin.section import OpenSection, sections_of
 
@@ -49,14 +50,15 @@ class ScoresWidget(QWidget):
         super().__init__()
         self._sections = sections_of(napari_viewer)
         self._section: OpenSection | None = None
-        self.verdict = _words(bold=True)
-        self.state = _words()
-        self.reasons = _words()
+        self.verdict = words(selectable=True)
+        _enlarge(self.verdict)
+        self.state = words(selectable=True)
+        self.reasons = words(selectable=True)
         self.bars = [ScoreBar() for _ in range(N_BARS)]
-        self.notes = _words()
+        self.notes = words(selectable=True)
         self.evidence = _tree("Finding", "Denerv.", "Myop.")
         self.findings = _tree("Finding", "Grade", "Value")
-        self.detail = _words(WHAT_A_CLICK_DOES)
+        self.detail = words(WHAT_A_CLICK_DOES, selectable=True)
         self.lists = QTabWidget()
         # the lists take what the words above and below leave, and scroll on their own
         policy = QSizePolicy.Policy
@@ -170,27 +172,21 @@ class ScoresWidget(QWidget):
             self.detail.setText(item.toolTip(0) or WHAT_A_CLICK_DOES)
             return
         labels = np.intersect1d(finding.get("labels") or [], self._section.review.ids)
-        words = [item.toolTip(0)]
+        told = [item.toolTip(0)]
         if len(labels):
             self._section.select(labels, go_there=True)
-            words.append(f"{len(labels)} {'fiber is' if len(labels) == 1 else 'fibers are'} lit.")
+            told.append(f"{len(labels)} {'fiber is' if len(labels) == 1 else 'fibers are'} lit.")
         else:
             self._section.select(labels)
-            words.append("No single fiber stands behind it.")
-        self.detail.setText(_joined(*words))
+            told.append("No single fiber stands behind it.")
+        self.detail.setText(_joined(*told))
 
 
-def _words(text: str = "", *, bold: bool = False) -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    if bold:
-        font = QFont(label.font())
-        font.setBold(True)
-        font.setPointSizeF(font.pointSizeF() * 1.3)
-        label.setFont(font)
-    return label
+def _enlarge(label: QLabel) -> None:
+    font = QFont(label.font())
+    font.setBold(True)
+    font.setPointSizeF(font.pointSizeF() * 1.3)
+    label.setFont(font)
 
 
 def _show(label: QLabel, text: str) -> None:

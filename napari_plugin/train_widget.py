@@ -13,7 +13,6 @@ from napari_plugin.following import Following
 from napari_plugin.job import Job
 from napari_plugin.section import sections_of
 from napari_plugin.settings import keep_model, read_settings
-from napari_plugin.stages import stage_in_words
 from napari_plugin.train_form import TrainForm
 
 if TYPE_CHECKING:
@@ -35,8 +34,8 @@ class TrainWidget(TrainForm):
 
     Attributes
     ----------
-    job, check
-        The training, and the check of the data, that run; None while none does.
+    check
+        The check of the data that runs; None while none does.
     more_arguments
         Of ``biopsy-ai train``, beside those that the fields give.
     """
@@ -44,7 +43,6 @@ class TrainWidget(TrainForm):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._sections = sections_of(napari_viewer)
-        self.job: Job | None = None
         self.check: Job | None = None
         self.more_arguments: tuple[str, ...] = ()
         self._found: dict[str, Any] | None = None
@@ -215,25 +213,9 @@ class TrainWidget(TrainForm):
         self._made = None
         arguments = ["train", *self._data_arguments(), "--from", str(self.base.currentData())]
         arguments += ["--name", self.name.text().strip(), "--out", str(self.model_folder)]
-        job = Job([*arguments, *self.more_arguments], self)
-        job.progressed.connect(self._on_progress)
-        job.reported.connect(self._on_event)
-        job.failed.connect(self.problem.say)
-        job.finished.connect(self._on_finished)
-        self.job = job
-        self.show_running("Starting …")
+        job = self.prepare_job([*arguments, *self.more_arguments])
         self._enable()
         job.start()
-
-    def cancel(self) -> None:
-        """Stop the training; what it has learned is kept, and starting again goes on from there."""
-        if self.job is not None:
-            self.show_stopping()
-            self.job.cancel()
-
-    def _on_progress(self, stage: str, done: int, total: int) -> None:
-        if self.job is not None and not self.job.was_cancelled:
-            self.show_progress(stage_in_words(stage), done, total)
 
     def _on_event(self, event: dict[str, Any]) -> None:
         if event["event"] == "dataset":

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from qtpy.QtCore import QSize, QTimer
-from qtpy.QtWidgets import QSizePolicy
+from qtpy.QtCore import QSize
+
+from napari_plugin.plot_canvas import PlotCanvas
 
 LOSS_COLOR, F1_COLOR = "#e69f00", "#56b4e9"
 
-DRAW_AFTER_MS = 60
 
-
-class TrainingPlot(FigureCanvasQTAgg):
+class TrainingPlot(PlotCanvas):
     """The canvas.
 
     Attributes
@@ -27,18 +24,11 @@ class TrainingPlot(FigureCanvasQTAgg):
     """
 
     def __init__(self) -> None:
-        super().__init__(Figure(layout="constrained"))
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(200)
+        super().__init__()
         self.setAccessibleName("Loss and F1 on held-out slides during training")
         self.losses: list[tuple[int, float]] = []
         self.scores: list[tuple[int, float]] = []
         self.steps = 1
-        # reports come in bursts, and drawing takes longer than any of them
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(DRAW_AFTER_MS)
-        self._soon.timeout.connect(self.redraw)
 
     def sizeHint(self) -> QSize:
         return QSize(340, 190)
@@ -49,7 +39,7 @@ class TrainingPlot(FigureCanvasQTAgg):
     def clear(self) -> None:
         """Begin anew."""
         self.losses, self.scores, self.steps = [], [], 1
-        self._soon.start()
+        self.redraw_soon()
 
     def add(self, step: int, steps: int, loss: float | None, f1: float | None) -> None:
         """Add a report; what is not known is not drawn."""
@@ -58,16 +48,10 @@ class TrainingPlot(FigureCanvasQTAgg):
             self.losses.append((step, loss))
         if f1 is not None:
             self.scores.append((step, f1))
-        self._soon.start()
+        self.redraw_soon()
 
-    def redraw(self) -> None:
-        """Draw now, in the colors of the window."""
-        self._soon.stop()
-        figure = self.figure
-        figure.clear()
-        text = self.palette().windowText().color().name()
-        figure.set_facecolor(self.palette().window().color().name())
-        axes = figure.add_subplot()
+    def _fill(self, text: str) -> None:
+        axes = self.figure.add_subplot()
         self._line(axes, self.losses, "loss", LOSS_COLOR, text)
         axes.set_xlim(0, self.steps)
         axes.set_xlabel("step", color=text, fontsize=9)
@@ -77,15 +61,13 @@ class TrainingPlot(FigureCanvasQTAgg):
             self._line(beside, self.scores, "held-out F1", F1_COLOR, text)
             lowest = min(value for _, value in self.scores)
             beside.set_ylim(max(0.0, min(lowest - 0.05, 0.8)), 1.0)
-        self.draw_idle()
 
     def _line(
         self, axes: Any, points: list[tuple[int, float]], name: str, color: str, text: str
     ) -> None:
         axes.set_facecolor("none")
-        axes.plot(
-            *zip(*points, strict=True), color=color, marker="o", ms=3, lw=1.6
-        ) if points else None
+        if points:
+            axes.plot(*zip(*points, strict=True), color=color, marker="o", ms=3, lw=1.6)
         axes.set_ylabel(name, color=color, fontsize=9)
         axes.tick_params(axis="y", colors=color, labelsize=8)
         axes.tick_params(axis="x", colors=text, labelsize=8)

@@ -99,8 +99,8 @@ def review(
 
 def _sections(given: list[Path]) -> list[Path]:
     """Folders with the results of one section each."""
+    from biopsy_ai.result_names import REVIEWED_FOLDER
     from biopsy_ai.review import has_review
-    from biopsy_ai.review.opening import REVIEWED_FOLDER
     from biopsy_ai.saved import is_results
 
     def is_section(folder: Path) -> bool:

@@ -14,16 +14,13 @@ from biopsy_ai.formats.label_image import LABELS_FILE
 from biopsy_ai.formats.read_tables import read_fibers_csv
 from biopsy_ai.formats.tables import printable
 from biopsy_ai.report.save import is_complete
-from biopsy_ai.result_names import FIBERS_FILE, SUMMARY_FILE
+from biopsy_ai.result_names import FIBERS_FILE, REVIEWED_FOLDER, SUMMARY_FILE
 from biopsy_ai.review.lock import ReviewLock
 from biopsy_ai.review.log import LOG_FILE, ReviewLog
 from biopsy_ai.saved import SavedAnalysis, read_analysis
 
 if TYPE_CHECKING:
     import pandas as pd
-
-REVIEWED_FOLDER = "reviewed"
-"""Folder among the results of a section with the results after its review."""
 
 
 @dataclass(frozen=True, eq=False)

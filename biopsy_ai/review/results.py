@@ -8,9 +8,8 @@ from typing import Any
 
 from biopsy_ai.errors import OutputError
 from biopsy_ai.report.save import is_complete
-from biopsy_ai.result_names import SUMMARY_FILE
+from biopsy_ai.result_names import REVIEWED_FOLDER, SUMMARY_FILE
 from biopsy_ai.review.log import has_review
-from biopsy_ai.review.opening import REVIEWED_FOLDER
 
 
 def results_in_force(folder: str | Path) -> Path:

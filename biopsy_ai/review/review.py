@@ -11,6 +11,7 @@ import pandas as pd
 
 from biopsy_ai.errors import ReviewError
 from biopsy_ai.progress import Progress
+from biopsy_ai.result_names import REVIEWED_FOLDER
 from biopsy_ai.review import outline_edits
 from biopsy_ai.review.change import Change, name_fibers
 from biopsy_ai.review.doubt import Doubts
@@ -18,7 +19,7 @@ from biopsy_ai.review.edited_labels import frozen_copy
 from biopsy_ai.review.entry import Fields
 from biopsy_ai.review.fields import decide
 from biopsy_ai.review.logged_section import LoggedSection
-from biopsy_ai.review.opening import REVIEWED_FOLDER, Opened
+from biopsy_ai.review.opening import Opened
 from biopsy_ai.review.vocabulary import check_condition, check_reason, check_type
 
 
