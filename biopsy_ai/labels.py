@@ -8,18 +8,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from biopsy_ai.packed_labels import PackedLabels
+
 WINDOW_PX = 2048
 """Side of the pieces in which a label image is read."""
 
 IN_MEMORY_PX = 64_000_000
 """What has up to so many pixels is held whole, what is larger by parts or on disk."""
 
-CHUNK_PX = 512
-"""Side of the compressed pieces of a large label image."""
-
 
 class LabelArray(Protocol):
-    """A label image that can be sliced: a numpy array, or a zarr array on disk."""
+    """A label image that can be sliced: a numpy array, `PackedLabels`, or a zarr array."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -163,16 +162,7 @@ def allocate_labels(
     """
     if fits_memory(shape):
         return np.zeros(shape, dtype)
-    import zarr
-    from zarr.storage import MemoryStore
-
-    return zarr.create_array(
-        store=MemoryStore(),
-        shape=shape,
-        chunks=(CHUNK_PX, CHUNK_PX),
-        dtype=np.dtype(dtype).name,
-        fill_value=0,
-    )
+    return PackedLabels(shape, dtype)
 
 
 def scan_windows(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:

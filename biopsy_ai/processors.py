@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 _share: int | None = None
 
@@ -25,3 +31,36 @@ def take_share(cores: int) -> None:
     _share = cores
     torch.set_num_threads(cores)
     cv2.setNumThreads(cores)
+
+
+def threads_beside(count: int, name: str) -> Executor:
+    """Make threads that work beside this one; with a single core all is done in this one.
+
+    Parameters
+    ----------
+    count
+        Threads, at most.
+    name
+        Beginning of their names.
+    """
+    return ThreadPoolExecutor(count, name) if usable_cores() > 1 else InTurn()
+
+
+class InTurn(Executor):
+    """Does what is submitted at once, in the thread that submits it."""
+
+    def submit(
+        self,
+        fn: Callable[_Arguments, _Result],
+        /,
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> Future[_Result]:
+        """Do it, and give what came of it."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future

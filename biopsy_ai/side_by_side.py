@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from biopsy_ai.errors import Cancelled
+from biopsy_ai.processors import usable_cores
 from biopsy_ai.progress import Progress
 
 Step = Callable[[Progress], Any]
@@ -18,7 +19,7 @@ PARTS = 100
 
 
 def run_side_by_side(steps: Sequence[Step], stage: str, progress: Progress | None) -> list[Any]:
-    """Run steps in threads of their own and wait for all of them.
+    """Run steps in threads, no more than there are cores, and wait for all of them.
 
     What they compute with arrays runs at the same time; Python itself takes turns.
 
@@ -39,7 +40,8 @@ def run_side_by_side(steps: Sequence[Step], stage: str, progress: Progress | Non
     """
     told = _Told(len(steps), stage, progress)
     told.tell()
-    with ThreadPoolExecutor(max(len(steps), 1), "biopsy-ai-step") as threads:
+    workers = max(min(len(steps), usable_cores()), 1)
+    with ThreadPoolExecutor(workers, "biopsy-ai-step") as threads:
         waiting = [threads.submit(told.run, number, step) for number, step in enumerate(steps)]
     if told.failed is not None:
         raise told.failed

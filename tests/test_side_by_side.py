@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
+from biopsy_ai import side_by_side
 from biopsy_ai.errors import Cancelled
 from biopsy_ai.side_by_side import run_side_by_side
 
@@ -32,9 +34,22 @@ def test_results_come_in_order_and_progress_only_grows() -> None:
     assert run_side_by_side([counts_to(2)], "all", None) == [2]
 
 
-def test_steps_run_at_the_same_time() -> None:
+def test_steps_run_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "usable_cores", lambda: 2)
     meeting = threading.Barrier(2, timeout=30)
     run_side_by_side([lambda progress: meeting.wait()] * 2, "all", None)
+
+
+def test_on_one_core_steps_run_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "usable_cores", lambda: 1)
+    running: list[int] = []
+
+    def step(progress: Any) -> int:
+        running.append(1)
+        time.sleep(0.01)
+        return len(running) - running.pop()
+
+    assert run_side_by_side([step] * 3, "all", None) == [0, 0, 0]
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), Cancelled("stopped")])

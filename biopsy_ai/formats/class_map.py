@@ -36,7 +36,7 @@ class ClassMap:
     Attributes
     ----------
     classes
-        (H, W) uint8, a numpy array or, if large, a compressed zarr array in memory.
+        (H, W) uint8, a numpy array or, if large, `PackedLabels`.
     names
         Name of each class, from 0.
     mpp

@@ -47,7 +47,7 @@ class LabelFile:
     Attributes
     ----------
     labels
-        (H, W) int32, a numpy array or, if large, a compressed zarr array in memory.
+        (H, W) int32, a numpy array or, if large, `PackedLabels`.
     stated
         What the file says about its pixel size.
     from_mask
@@ -95,7 +95,7 @@ def read_label_image(path: str | Path) -> tuple[Any, tuple[float, float] | None]
     Returns
     -------
     labels : (H, W) array of int32
-        As numbered in the file. A compressed zarr array in memory where it is large.
+        As numbered in the file. `PackedLabels` where it is large.
     mpp : tuple of float or None
         Pixel size (y, x) in µm, None if the file states no plausible one.
 

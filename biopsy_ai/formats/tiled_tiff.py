@@ -130,7 +130,7 @@ def read_tiled_tiff(
     Returns
     -------
     pixels : (H, W) array of dtype
-        A numpy array, or a compressed zarr array in memory where it is large.
+        A numpy array, or `PackedLabels` where it is large.
     mpp : tuple of float
         Pixel size (y, x) in µm.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
 from biopsy_ai.errors import Cancelled
 from biopsy_ai.labels import LabelArray
+from biopsy_ai.processors import threads_beside
 
 Result = TypeVar("Result")
 
@@ -21,7 +22,7 @@ class Background:
 
     def __init__(self) -> None:
         self.writing: list[Future[Any]] = []
-        self._threads = ThreadPoolExecutor(2, "biopsy-ai-save")
+        self._threads = threads_beside(2, "biopsy-ai-save")
         self._stopped = threading.Event()
 
     def __enter__(self) -> Self:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.labels import CHUNK_PX, LabelArray, WritableLabelArray, fits_memory
+from biopsy_ai.labels import LabelArray, WritableLabelArray, fits_memory
+from biopsy_ai.packed_labels import CHUNK_PX, as_window, chunk_shape, pieces, window_ranges
 
 HOT_CHUNKS = 64
 """Pieces that are held as they are, those used last; 1 MB each. Others that were drawn into are
@@ -34,7 +35,7 @@ def frozen_copy(labels: WritableLabelArray) -> LabelArray:
 class EditedLabels:
     """A large label image with changes laid over it.
 
-    Reads and writes by slices of step 1, like a zarr array, from any thread.
+    Reads and writes by slices of step 1, from any thread.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class EditedLabels:
         return np.asarray(self[0 : self.shape[0], 0 : self.shape[1]], dtype=dtype)
 
     def __getitem__(self, key: Any) -> Any:
-        rows, columns, single = self._ranges(key)
+        rows, columns, single = window_ranges(key, self.shape)
         # the source gives a large window faster at once than by pieces, which it also pushes out
         at_once = len(rows) * len(columns) > AT_ONCE_PX
         with self._guard:
@@ -71,21 +72,17 @@ class EditedLabels:
                 out = np.array(self.source[window], dtype=np.int32)
             else:
                 out = np.empty((len(rows), len(columns)), np.int32)
-            for chunk, there, here in self._pieces(rows, columns):
+            for chunk, there, here in pieces(rows, columns):
                 if not at_once or chunk in self._drawn:
                     out[here] = self._chunk(chunk)[there]
         out = out[:, 0] if single[1] else out
         return out[0] if single[0] else out
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        rows, columns, single = self._ranges(key)
-        shape = tuple(
-            n for n, one in zip((len(rows), len(columns)), single, strict=True) if not one
-        )
-        pixels = np.broadcast_to(np.asarray(value, np.int32), shape)
-        pixels = pixels.reshape(len(rows), len(columns))
+        rows, columns, single = window_ranges(key, self.shape)
+        pixels = as_window(np.asarray(value, np.int32), rows, columns, single)
         with self._guard:
-            for chunk, there, here in self._pieces(rows, columns):
+            for chunk, there, here in pieces(rows, columns):
                 self._chunk(chunk)[there] = pixels[here]
                 self._drawn.add(chunk)
 
@@ -99,41 +96,6 @@ class EditedLabels:
                 if chunk in self._drawn:
                     twin._hot[chunk] = self._hot[chunk].copy()
         return twin
-
-    def _ranges(self, key: Any) -> tuple[range, range, tuple[bool, bool]]:
-        parts = list(key) if isinstance(key, tuple) else [key]
-        if Ellipsis in parts:
-            at = parts.index(Ellipsis)
-            parts[at : at + 1] = [slice(None)] * (3 - len(parts))
-        parts += [slice(None)] * (2 - len(parts))
-        found, single = [], []
-        for part, side in zip(parts, self.shape, strict=True):
-            single.append(not isinstance(part, slice))
-            if isinstance(part, slice):
-                found.append(range(*part.indices(side)))
-                if found[-1].step != 1:
-                    raise IndexError("pixels are read and written side by side, with step 1")
-                continue
-            place = int(part) + (side if part < 0 else 0)
-            if not 0 <= place < side:
-                raise IndexError(f"there is no row or column {part} among {side}")
-            found.append(range(place, place + 1))
-        return found[0], found[1], (single[0], single[1])
-
-    @staticmethod
-    def _pieces(rows: range, columns: range) -> Any:
-        """Chunks that a window touches, with the place in the chunk and that in the window."""
-        if not len(rows) or not len(columns):
-            return
-        for cy in range(rows.start // CHUNK_PX, (rows.stop - 1) // CHUNK_PX + 1):
-            for cx in range(columns.start // CHUNK_PX, (columns.stop - 1) // CHUNK_PX + 1):
-                there, here = [], []
-                for number, part in ((cy, rows), (cx, columns)):
-                    start = max(part.start, number * CHUNK_PX)
-                    stop = min(part.stop, (number + 1) * CHUNK_PX)
-                    there.append(slice(start - number * CHUNK_PX, stop - number * CHUNK_PX))
-                    here.append(slice(start - part.start, stop - part.start))
-                yield (cy, cx), tuple(there), tuple(here)
 
     def _chunk(self, chunk: tuple[int, int]) -> NDArray[np.int32]:
         import imagecodecs
@@ -151,7 +113,7 @@ class EditedLabels:
 
     def _load(self, chunk: tuple[int, int]) -> NDArray[np.int32]:
         y, x = (number * CHUNK_PX for number in chunk)
-        height, width = min(CHUNK_PX, self.shape[0] - y), min(CHUNK_PX, self.shape[1] - x)
+        height, width = chunk_shape(chunk, self.shape)
         import imagecodecs
 
         if chunk in self._cold:

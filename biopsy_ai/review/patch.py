@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.labels import CHUNK_PX, LabelArray, WritableLabelArray
+from biopsy_ai.labels import LabelArray, WritableLabelArray
+from biopsy_ai.packed_labels import CHUNK_PX
 
 Box = tuple[int, int, int, int]
 """y0, x0, y1, x1 in pixels of the label image, half-open."""

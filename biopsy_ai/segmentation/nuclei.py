@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
-from biopsy_ai.labels import CHUNK_PX, LabelArray, allocate_labels
+from biopsy_ai.labels import LabelArray, allocate_labels
+from biopsy_ai.packed_labels import CHUNK_PX
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.seeds import find_seeds, grow
 from biopsy_ai.segmentation.thresholds import NucleusThresholds
@@ -42,7 +43,7 @@ class Nuclei:
     Attributes
     ----------
     labels
-        (H, W) int32, 0 background, nuclei 1..n. A numpy array, or a zarr array when large, so
+        (H, W) int32, 0 background, nuclei 1..n. A numpy array, or `PackedLabels` when large, so
         read it by parts.
     area_px
         (n,) int64 pixels.

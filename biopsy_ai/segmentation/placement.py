@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.labels import CHUNK_PX, allocate_labels
+from biopsy_ai.labels import allocate_labels
+from biopsy_ai.packed_labels import CHUNK_PX
 from biopsy_ai.segmentation.windows import WindowFiber
 
 CONTINUED_SHARE = 0.1

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.config import AnalysisConfig
-from biopsy_ai.processors import usable_cores
+from biopsy_ai.processors import threads_beside, usable_cores
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.accelerator import turn_on
 from biopsy_ai.segmentation.drawing import COARSE, PLANES, FiberMaps
@@ -207,7 +207,7 @@ def predict_batches(
     batches: Iterable[list[Tile]],
     reader: PictureReader,
     network: MapNetwork,
-    readers: ThreadPoolExecutor,
+    readers: Executor,
     ahead_px: int,
 ) -> Iterator[tuple[Tile, FiberMaps]]:
     """Read ahead, put the tiles of each batch through the network together, give their maps."""
@@ -229,7 +229,7 @@ def predict_batches(
 
 
 def _read_ahead(
-    tiles: Iterable[Tile], reader: PictureReader, readers: ThreadPoolExecutor, ahead_px: int
+    tiles: Iterable[Tile], reader: PictureReader, readers: Executor, ahead_px: int
 ) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
     waiting: deque[tuple[Tile, Future[NDArray[np.float32]]]] = deque()
     queued_px = 0
@@ -300,7 +300,7 @@ class _WindowDrawer:
     def n_windows(self) -> int:
         return len(self._windows)
 
-    def add(self, tile: Tile, maps: FiberMaps, drawers: ThreadPoolExecutor) -> None:
+    def add(self, tile: Tile, maps: FiberMaps, drawers: Executor) -> None:
         """Store the maps of a tile and start the windows that waited for it.
 
         Raises what a window that was drawn meanwhile has raised.
@@ -364,9 +364,9 @@ def _meet(tile: Tile, window: Window) -> bool:
 
 
 @contextmanager
-def _threads(name: str, count: int) -> Iterator[ThreadPoolExecutor]:
+def _threads(name: str, count: int) -> Iterator[Executor]:
     """Threads that finish their queue, or drop it when something goes wrong."""
-    pool = ThreadPoolExecutor(count, thread_name_prefix=f"biopsy-ai-{name}")
+    pool = threads_beside(count, f"biopsy-ai-{name}")
     try:
         yield pool
     except BaseException:

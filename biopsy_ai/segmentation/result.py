@@ -20,7 +20,7 @@ class Segmentation:
     ----------
     labels
         (H, W) int32, 0 background. Fibers found by the network carry 1..n; outlines of the user
-        keep their own numbers. A numpy array, or a zarr array when large, so read it by parts:
+        keep their own numbers. A numpy array, or `PackedLabels` when large, so read it by parts:
         ``labels[y0:y1, x0:x1]``.
     mpp
         Pixel size (y, x) of the label image, µm.

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from biopsy_ai.processors import threads_beside
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.tiles import Tile
 
@@ -185,7 +185,7 @@ def predict_for(job: TileJob, batches: list[Batch]) -> list[Predicted]:
     from biopsy_ai.segmentation.predict import predict_batches
 
     reader, network = _opened(job)
-    with ThreadPoolExecutor(1, "biopsy-ai-read") as readers:
+    with threads_beside(1, "biopsy-ai-read") as readers:
         return list(predict_batches(batches, reader, network, readers, 1))
 
 

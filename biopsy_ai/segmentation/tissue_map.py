@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.labels import (
-    CHUNK_PX,
     LabelArray,
     WritableLabelArray,
     allocate_labels,
     scan_windows,
     view_on_grid,
 )
+from biopsy_ai.packed_labels import CHUNK_PX
 from biopsy_ai.segmentation.drawing import COARSE, FiberMaps
 from biopsy_ai.segmentation.windows import CORE_PX, Window
 from biopsy_ai.tissue_classes import ARTEFACT, FIBER
@@ -28,7 +28,7 @@ class TissueMap:
     ----------
     classes
         (h, w) uint8 index into `biopsy_ai.tissue_classes.TISSUE_CLASSES`; 0 (background)
-        where the network did not look. A numpy array, or a zarr array when large.
+        where the network did not look. A numpy array, or `PackedLabels` when large.
     mpp
         Pixel size (y, x), µm. Its first pixel begins where that of the fibers begins.
     """

@@ -20,6 +20,7 @@ from biopsy_ai.formats.label_image import (
     read_label_image,
     write_label_image,
 )
+from biopsy_ai.packed_labels import PackedLabels
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
@@ -67,7 +68,7 @@ def test_large_files_are_bigtiff_and_read_lazily(tmp_path, monkeypatch, drawn_la
     with tifffile.TiffFile(path) as file:
         assert file.is_bigtiff
     read, _ = read_label_image(path)
-    assert isinstance(read, zarr.Array)
+    assert isinstance(read, PackedLabels)
     np.testing.assert_array_equal(read[10:90, 20:100], drawn_labels[10:90, 20:100])
     np.testing.assert_array_equal(read[:], drawn_labels)
 

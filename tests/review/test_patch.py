@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from biopsy_ai.labels import CHUNK_PX
+from biopsy_ai.packed_labels import CHUNK_PX
 from biopsy_ai.review.patch import (
     MAX_PX,
     Patch,

@@ -6,7 +6,6 @@ import zipfile
 import numpy as np
 import pytest
 import tifffile
-import zarr
 from roifile import ImagejRoi
 
 from biopsy_ai import labels as label_room
@@ -16,6 +15,7 @@ from biopsy_ai.formats.imagej import write_roiset
 from biopsy_ai.formats.label_image import write_label_image
 from biopsy_ai.formats.qupath import write_geojson
 from biopsy_ai.measure import measure_fibers
+from biopsy_ai.packed_labels import PackedLabels
 from biopsy_ai.segmentation import outlines
 from biopsy_ai.segmentation.outlines import draw_polygons, read_outlines
 
@@ -264,7 +264,7 @@ def test_large_outlines_are_drawn_by_squares_with_the_same_result(
     monkeypatch.setattr(label_room, "WINDOW_PX", 16)
     for kind in ("geojson", "tif"):
         result = read_outlines(write(kind), mpp=(0.5, 0.5), shape=labels.shape)
-        assert isinstance(result.labels, zarr.Array)
+        assert isinstance(result.labels, PackedLabels)
         np.testing.assert_array_equal(result.labels[:], labels)
         assert result.boxes.tolist() == [[5, 5, 35, 35], [5, 70, 9, 80], [20, 40, 50, 60]]
 

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from biopsy_ai import processors
+from biopsy_ai.processors import InTurn, threads_beside, usable_cores
+
+
+def test_at_least_one_core_may_be_used() -> None:
+    assert usable_cores() >= 1
+
+
+def test_with_one_core_all_is_done_in_the_thread_that_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for cores, here in ((1, True), (2, False)):
+        monkeypatch.setattr(processors, "_share", cores)
+        with threads_beside(2, "some") as threads:
+            found = threads.submit(threading.get_ident).result(timeout=30)
+        assert (found == threading.get_ident()) == here
+
+
+def test_what_is_done_in_turn_gives_results_and_errors() -> None:
+    with InTurn() as threads:
+        assert threads.submit(divmod, 7, 2).result() == (3, 1)
+        assert list(threads.map(abs, [-1, 2])) == [1, 2]
+        failed = threads.submit(divmod, 1, 0)
+        assert failed.done()
+        with pytest.raises(ZeroDivisionError):
+            failed.result()
+
+
+def test_an_interruption_goes_to_who_asks() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        InTurn().submit(interrupted)
