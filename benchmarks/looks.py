@@ -61,7 +61,7 @@ LOOKS: dict[str, Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.u
     "scanner": scanner,
     "faded": faded,
 }
-"""By name. The steps and rates of retraining were chosen on the first two; the third is untouched."""
+"""By name. Steps and rates of retraining were chosen on the first two, and nothing on the third."""
 
 
 def _eight_bit(picture: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -103,7 +103,7 @@ def cohort_table(outcomes: Iterable[Outcome], earlier: pd.DataFrame | None = Non
     """Make the table that `write_cohort` writes."""
     import pandas as pd
 
-    table = pd.DataFrame([_row(outcome) for outcome in outcomes])
+    table = pd.DataFrame([cohort_row(outcome) for outcome in outcomes])
     if earlier is not None and {"slide", "folder"} <= set(earlier.columns):
         folders = set(table["folder"]) - {""}
         other = ~earlier["slide"].isin(table["slide"]) & ~earlier["folder"].isin(folders)
@@ -150,7 +150,8 @@ def page_entries(table: pd.DataFrame, out: Path) -> list[Entry]:
     return slides + [Entry(path.name, "ok", path, kind="block") for path in blocks]
 
 
-def _row(outcome: Outcome) -> dict[str, Any]:
+def cohort_row(outcome: Outcome) -> dict[str, Any]:
+    """Cells of the table by column, for one slide."""
     row = {
         "slide": printable(str(outcome.source.resolve())),
         "status": outcome.status,

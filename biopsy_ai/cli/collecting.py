@@ -94,11 +94,9 @@ def write_tables(
     -------
     Whether the results of all slides that did not fail could be read.
     """
-    from biopsy_ai.patients import write_fibers_parquet, write_patients
+    from biopsy_ai.patients import collect
 
-    written = [write_patients(results, seed=seed, progress=bars)]
-    if parquet:
-        written.append(write_fibers_parquet(results, progress=bars))
+    written = collect(results, parquet=parquet, seed=seed, progress=bars)
     bars.close()
     for table, what in zip(written, ("patients", "fibers"), strict=False):
         if isinstance(bars, JsonLines):

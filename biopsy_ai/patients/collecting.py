@@ -58,13 +58,20 @@ def collect(
 
     See `write_patients` and `write_fibers_parquet`.
     """
-    written = [write_patients(out, seed=seed, progress=progress)]
+    cohort = read_cohort_sections(out)
+    written = [write_patients(out, cohort=cohort, seed=seed, progress=progress)]
     if parquet:
-        written.append(write_fibers_parquet(out, progress=progress))
+        written.append(write_fibers_parquet(out, cohort=cohort, progress=progress))
     return written
 
 
-def write_patients(out: str | Path, *, seed: int = 0, progress: Progress | None = None) -> Written:
+def write_patients(
+    out: str | Path,
+    *,
+    cohort: Cohort | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Written:
     """Write patients.csv: one row per patient.
 
     A measure is the mean over the blocks of the patient of the means over their sections, so that
@@ -78,6 +85,8 @@ def write_patients(out: str | Path, *, seed: int = 0, progress: Progress | None 
     ----------
     out
         Folder of the run, with cohort.csv; the table is written there.
+    cohort
+        What `read_cohort_sections` has found there already.
     seed
         For the intervals; the same gives the same.
     progress
@@ -99,7 +108,7 @@ def write_patients(out: str | Path, *, seed: int = 0, progress: Progress | None 
     from biopsy_ai.score import load_evidence
 
     out = Path(out)
-    cohort = read_cohort_sections(out)
+    cohort = cohort or read_cohort_sections(out)
     rule = load_evidence().interval
     told = _Told(PATIENTS_STAGE, cohort, progress)
     rows, unreadable, n_sections = [], list[LeftOut](), 0
@@ -120,7 +129,9 @@ def write_patients(out: str | Path, *, seed: int = 0, progress: Progress | None 
     return _written(path, len(rows), n_sections, cohort, unreadable)
 
 
-def write_fibers_parquet(out: str | Path, *, progress: Progress | None = None) -> Written:
+def write_fibers_parquet(
+    out: str | Path, *, cohort: Cohort | None = None, progress: Progress | None = None
+) -> Written:
     """Write fibers.parquet: one row per fiber of all sections.
 
     Its columns are patient, patient_named, block, section, slide, stain, muscle, side, age, sex,
@@ -132,6 +143,8 @@ def write_fibers_parquet(out: str | Path, *, progress: Progress | None = None) -
     ----------
     out
         Folder of the run, with cohort.csv; the file is written there.
+    cohort
+        What `read_cohort_sections` has found there already.
     progress
         Called as ``progress(stage, done, total)`` after each section.
 
@@ -148,7 +161,7 @@ def write_fibers_parquet(out: str | Path, *, progress: Progress | None = None) -
     from biopsy_ai.patients.fibers_parquet import FibersWriter
 
     out = Path(out)
-    cohort = read_cohort_sections(out)
+    cohort = cohort or read_cohort_sections(out)
     told = _Told(PARQUET_STAGE, cohort, progress)
     path = out / PARQUET_FILE
     unreadable: list[LeftOut] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -138,11 +139,12 @@ def fibers_schema(
     names: dict[str, None] = {}
     for section in sections:
         try:
-            header = pd.read_csv(section.folder / FIBERS_FILE, nrows=0, encoding="utf-8")
-        except (OSError, ValueError):
+            with open(section.folder / FIBERS_FILE, encoding="utf-8", newline="") as file:
+                header = next(csv.reader(file), [])
+        except (OSError, ValueError, csv.Error):
             # the section is left out when its turn comes
             continue
-        names |= dict.fromkeys(map(str, header.columns))
+        names |= dict.fromkeys(header)
     if not names:
         raise OutputError("no section has fibers that can be read. Analyze some slides first.")
     kinds = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biopsy_ai.cohort_table import COHORT_FILE, Outcome, cohort_table, read_cohort
+from biopsy_ai.cohort_table import COHORT_FILE, Outcome, cohort_row, read_cohort
 from biopsy_ai.errors import OutputError
 from biopsy_ai.formats.read_tables import FIBER_KINDS, read_fibers_csv
 from biopsy_ai.formats.tables import printable
@@ -190,7 +190,7 @@ def read_cohort_sections(out: str | Path) -> Cohort:
 def _sheet_columns(table: pd.DataFrame) -> dict[str, str]:
     """Columns that only the sample sheet has, and what they are called in the tables made here."""
     flags: dict[str, Any] = {"condition": {flag: {} for flag in (*CONDITIONS, *DOUBTS)}}
-    known = {str(name) for name in cohort_table([Outcome(Path("x"), "ok", None, flags)]).columns}
+    known = set(cohort_row(Outcome(Path("x"), "ok", None, flags)))
     known |= set(COLUMNS) | {f"{SHEET}{name}" for name in COLUMNS}
     taken = {*IDENTITY, *FIBER_KINDS}
     return {
@@ -222,8 +222,6 @@ def _section(
         reason = f"{out / name}: holds no results that can be read. Analyze the slide again."
         return LeftOut(slide, patient, known, printable(reason))
     settings = (summary.get("provenance") or {}).get("configuration") or {}
-    outcome = Outcome(Path(row["slide"]), "ok", folder, summary)
-    (measures,) = cohort_table([outcome]).to_dict("records")
     stain = (summary.get("image") or {}).get("stain") or ""
     return CohortSection(
         folder=folder,
@@ -241,7 +239,7 @@ def _section(
         n_fibers=fibers["n_fibers"],
         n_measured=int(fibers.get("n_measured") or 0),
         verdict=_verdict(summary.get("score") or {}),
-        measures={str(key): value for key, value in measures.items()},
+        measures=cohort_row(Outcome(Path(row["slide"]), "ok", folder, summary)),
         sheet={new: row.get(old, "") for old, new in further.items()},
     )
 
