@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class MapNetwork:
-    """The network of a model on a device.
+    """The network of a model on a device, for any number of threads.
 
     Half precision has a small range. Should a picture ever leave it, the network goes on in
     single precision.
@@ -30,8 +31,7 @@ class MapNetwork:
         if device.name == "cpu":
             keep_memory()
         self.device = device
-        self._network = model.network(device)
-        self._dtype = device.dtype
+        self._in_use = model.network(device), device.dtype
 
     def predict(self, pictures: Sequence[NDArray[np.float32]], context: Margins) -> list[FiberMaps]:
         """Predict the maps of pictures of one size.
@@ -53,11 +53,13 @@ class MapNetwork:
         stack = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
         batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            logits = self._forward(batch, context)
-            if self._dtype != torch.float32 and _overflowed(logits):
-                self._network = self._network.float()
-                self._dtype = torch.float32
-                logits = self._forward(batch, context)
+            network, dtype = self._in_use
+            logits = _forward(network, self.device, dtype, batch, context)
+            if dtype != torch.float32 and _overflowed(logits):
+                # another thread may be in the one that was in use
+                network, dtype = copy.deepcopy(network).float(), torch.float32
+                self._in_use = network, dtype
+                logits = _forward(network, self.device, dtype, batch, context)
             fibers = _quantized(logits.fibers)
             nuclei = None if logits.nuclei is None else _quantized(logits.nuclei)
             tissue = None
@@ -74,14 +76,19 @@ class MapNetwork:
             for i, planes in enumerate(fibers)
         ]
 
-    def _forward(self, batch: torch.Tensor, context: Margins) -> Logits:
-        import torch
 
-        pictures = batch.to(
-            device=self.device.name, dtype=self._dtype, memory_format=torch.channels_last
-        )
-        logits: Logits = self._network(pictures, context)
-        return logits
+def _forward(
+    network: torch.nn.Module,
+    device: Device,
+    dtype: torch.dtype,
+    batch: torch.Tensor,
+    context: Margins,
+) -> Logits:
+    import torch
+
+    pictures = batch.to(device=device.name, dtype=dtype, memory_format=torch.channels_last)
+    logits: Logits = network(pictures, context)
+    return logits
 
 
 def _overflowed(logits: Logits) -> bool:

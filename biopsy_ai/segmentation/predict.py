@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
@@ -27,6 +26,12 @@ from biopsy_ai.segmentation.nuclei import (
 from biopsy_ai.segmentation.placement import FiberSheet
 from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.segmentation.scratch import MapStore
+from biopsy_ai.segmentation.streams import (
+    Batch,
+    Predicted,
+    count_streams,
+    predict_batches,
+)
 from biopsy_ai.segmentation.thresholds import InstanceThresholds, NucleusThresholds, threshold_set
 from biopsy_ai.segmentation.tile_sharing import TileJob, batches_of, predict_shared
 from biopsy_ai.segmentation.tiles import Tile, cut_tiles
@@ -35,9 +40,7 @@ from biopsy_ai.segmentation.tissue_map import TissueMap, TissueSheet, window_tis
 from biopsy_ai.segmentation.windows import Window, WindowFiber, cut_windows, window_fibers
 
 if TYPE_CHECKING:
-    from biopsy_ai.segmentation.maps import MapNetwork
     from biopsy_ai.segmentation.model import Model
-    from biopsy_ai.segmentation.picture import PictureReader
     from biopsy_ai.slides import Slide, TissueMask
 
 STAGE = "segment"
@@ -137,11 +140,12 @@ def segment_fibers(
             _threads("read", min(workers, 4)) as readers,
             _threads("draw", workers) as drawers,
         ):
-
-            def predict(batches: Iterable[list[Tile]]) -> Iterator[tuple[Tile, FiberMaps]]:
-                return predict_batches(batches, reader, network, readers, device.batch_px)
-
             batches = batches_of(tiles, device.batch_px)
+            streams = count_streams(device, len(batches))
+
+            def predict(some: Iterable[Batch]) -> Iterator[Predicted]:
+                return predict_batches(some, reader, network, readers, device.batch_px, streams)
+
             if device.is_cpu:
                 predicted = predict_shared(
                     batches, lambda: TileJob.of(reader, config, model), predict
@@ -201,53 +205,6 @@ def chosen_thresholds(tuned: InstanceThresholds, config: AnalysisConfig) -> Inst
     if settings.min_area_um2 is not None:
         tuned = replace(tuned, min_area_um2=settings.min_area_um2)
     return tuned
-
-
-def predict_batches(
-    batches: Iterable[list[Tile]],
-    reader: PictureReader,
-    network: MapNetwork,
-    readers: Executor,
-    ahead_px: int,
-) -> Iterator[tuple[Tile, FiberMaps]]:
-    """Read ahead, put the tiles of each batch through the network together, give their maps."""
-    waiting: deque[list[Tile]] = deque()
-
-    def tiles() -> Iterator[Tile]:
-        for batch in batches:
-            waiting.append(batch)
-            yield from batch
-
-    pictures: list[NDArray[np.float32]] = []
-    for _, picture in _read_ahead(tiles(), reader, readers, ahead_px):
-        pictures.append(picture)
-        if len(pictures) == len(waiting[0]):
-            batch = waiting.popleft()
-            maps = network.predict(pictures, batch[0].context)
-            yield from zip(batch, maps, strict=True)
-            pictures = []
-
-
-def _read_ahead(
-    tiles: Iterable[Tile], reader: PictureReader, readers: Executor, ahead_px: int
-) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
-    waiting: deque[tuple[Tile, Future[NDArray[np.float32]]]] = deque()
-    queued_px = 0
-    remaining = iter(tiles)
-    while True:
-        while len(waiting) < 2 or queued_px < ahead_px:
-            tile = next(remaining, None)
-            if tile is None:
-                break
-            height, width = tile.input_shape
-            queued_px += height * width
-            waiting.append((tile, readers.submit(reader.read, *tile.input_origin, height, width)))
-        if not waiting:
-            return
-        tile, future = waiting.popleft()
-        height, width = tile.input_shape
-        queued_px -= height * width
-        yield tile, future.result()
 
 
 class _WindowDrawer:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from biopsy_ai.processors import threads_beside
-from biopsy_ai.segmentation.drawing import FiberMaps
+from biopsy_ai.segmentation.streams import Batch, Predicted, count_streams, predict_batches
 from biopsy_ai.segmentation.tiles import Tile
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from biopsy_ai.segmentation.maps import MapNetwork
     from biopsy_ai.segmentation.model import Model
     from biopsy_ai.segmentation.picture import PictureReader
-
-Batch = list[Tile]
-Predicted = tuple[Tile, FiberMaps]
 
 LEAST_BATCHES = 6
 """Slides of fewer batches are done before anyone else has opened them. [default]"""
@@ -182,11 +179,12 @@ def _hand_out(
 
 def predict_for(job: TileJob, batches: list[Batch]) -> list[Predicted]:
     """Predict batches of a slide that another worker analyzes."""
-    from biopsy_ai.segmentation.predict import predict_batches
+    from biopsy_ai.segmentation.device import choose_device
 
     reader, network = _opened(job)
+    streams = count_streams(choose_device("cpu"), len(batches))
     with threads_beside(1, "biopsy-ai-read") as readers:
-        return list(predict_batches(batches, reader, network, readers, 1))
+        return list(predict_batches(batches, reader, network, readers, 1, streams))
 
 
 @lru_cache(maxsize=1)

@@ -76,9 +76,12 @@ def test_further_heads_come_quantized_and_as_classes() -> None:
 def test_overflow_in_half_precision_falls_back_to_single() -> None:
     module = Ramp(overflows=True)
     picture = np.full((64, 64, 3), 0.5, np.float32)
-    (maps,) = network(module, torch.bfloat16).predict([picture], Margins())
-    assert module.weight.dtype == torch.float32
-    assert np.isin(maps.foreground, (127, 128)).all()
+    half = network(module, torch.bfloat16)
+    for _ in range(2):
+        (maps,) = half.predict([picture], Margins())
+        assert np.isin(maps.foreground, (127, 128)).all()
+    # another thread may be in it
+    assert module.weight.dtype == torch.bfloat16
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
