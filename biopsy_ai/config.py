@@ -18,6 +18,7 @@ from pydantic import (
 
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.region import Region, check_region
+from biopsy_ai.yaml_text import load_yaml
 
 STAINS = (
     "auto",
@@ -230,7 +231,7 @@ def make_config(**values: Any) -> AnalysisConfig:
 def load_config(path: str | Path) -> AnalysisConfig:
     """Read a configuration from a YAML file."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = load_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: the configuration cannot be read ({error})") from error
     if not isinstance(values, dict):

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from biopsy_ai.measure.brooke_engel import share_of
 from biopsy_ai.measure.exclusion import is_excluded
 from biopsy_ai.measure.reference import DEFAULTS, Limits, Reference
 from biopsy_ai.measure.small_fibers import summarize_obliquity
+from biopsy_ai.yaml_text import load_yaml
 
 MIN_FASCICLE_FIBERS = 20
 """A fascicle with fewer fibers does not count as a complete one. [default]"""
@@ -34,7 +34,18 @@ FASCICLE_COLUMNS = (
 @lru_cache(maxsize=1)
 def _requirements() -> dict[str, dict[str, Any]]:
     text = files("biopsy_ai.measure").joinpath("adequacy.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    return dict(load_yaml(text))
+
+
+_OF_FASCICLES = (
+    "fascicle",
+    "touches_border",
+    "excluded",
+    "max_feret_um",
+    "min_feret_um",
+    "orientation_deg",
+)
+"""What `describe_fascicles` looks at."""
 
 
 def requirement(
@@ -124,6 +135,8 @@ def describe_fascicles(
         seen = set(borders.loc[borders["complete"].astype(bool), "fascicle"].astype(int))
     rows = []
     if "fascicle" in fibers:
+        # the other columns would be copied for each fascicle
+        fibers = fibers[[name for name in _OF_FASCICLES if name in fibers]]
         number = fibers["fascicle"].fillna(0).astype(int)
         measured = pd.Series(~is_excluded(fibers), index=fibers.index)
         for fascicle, members in fibers[number > 0].groupby(number[number > 0]):

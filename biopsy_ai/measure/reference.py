@@ -10,8 +10,9 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
+
+from biopsy_ai.yaml_text import load_yaml
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class StainVector:
 @lru_cache(maxsize=1)
 def _read() -> dict[str, dict[str, Any]]:
     text = files("biopsy_ai.measure").joinpath("reference.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    entries: dict[str, dict[str, Any]] = load_yaml(text)
     return entries
 
 

@@ -7,10 +7,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from biopsy_ai.measure.brooke_engel import Sex
 from biopsy_ai.measure.reference import Reference
+from biopsy_ai.yaml_text import load_yaml
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ _LEFT_OFF = ("m", "musculus", "muscle", "left", "right")
 @lru_cache(maxsize=1)
 def _read() -> dict[str, Any]:
     text = files("biopsy_ai.patterns").joinpath("muscles.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    return dict(load_yaml(text))
 
 
 def muscle_names() -> list[str]:

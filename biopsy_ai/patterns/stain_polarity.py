@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from biopsy_ai.measure.exclusion import is_excluded
 from biopsy_ai.measure.reference import DEFAULTS, Limits
+from biopsy_ai.yaml_text import load_yaml
 
 UNDETERMINED = "undetermined"
 """Type of a fiber that was looked at and cannot be told."""
@@ -54,7 +54,7 @@ class Polarity:
 @lru_cache(maxsize=1)
 def _stains() -> dict[str, dict[str, Any]]:
     text = files("biopsy_ai.patterns").joinpath("types.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    return dict(load_yaml(text))
 
 
 def stain_entry(stain: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from biopsy_ai.formats.tiled_tiff import write_tiled_tiff
 from biopsy_ai.labels import LabelArray, view_on_grid
 from biopsy_ai.progress import Progress
 from biopsy_ai.review.log import LOG_FILE
+from biopsy_ai.yaml_text import load_yaml
 
 if TYPE_CHECKING:
     from biopsy_ai.saved import SavedAnalysis
@@ -266,7 +267,7 @@ def _make_room(section: ReviewedSection, folder: Path) -> str:
 
 def _hash_of(item: Path) -> str:
     try:
-        read = yaml.safe_load(item.read_text(encoding="utf-8"))
+        read = load_yaml(item.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return ""
     return str(read.get("image_sha256") or "") if isinstance(read, dict) else ""

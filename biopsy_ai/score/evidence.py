@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from biopsy_ai.errors import ConfigError
+from biopsy_ai.yaml_text import load_yaml
 
 CHANGES = ("denervation", "myopathy")
 """The two changes that are scored, each against muscle without it."""
@@ -236,8 +238,16 @@ def load_evidence(path: str | Path | None = None) -> Evidence:
             if path is None
             else Path(path).read_bytes()
         )
-        content = yaml.safe_load(raw.decode("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ConfigError(f"{name}: the evidence file cannot be read ({error})") from error
+    return _evidence_of(raw, name)
+
+
+@lru_cache(maxsize=4)
+def _evidence_of(raw: bytes, name: str) -> Evidence:
+    try:
+        content = load_yaml(raw.decode("utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{name}: the evidence file cannot be read ({error})") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{name}: expected a YAML mapping, as biopsy_ai/score/evidence.yaml is")

@@ -31,7 +31,7 @@ class MapNetwork:
         if device.name == "cpu":
             keep_memory()
         self.device = device
-        self._in_use = model.network(device), device.dtype
+        self._in_use = model.prepared(device), device.dtype
 
     def predict(self, pictures: Sequence[NDArray[np.float32]], context: Margins) -> list[FiberMaps]:
         """Predict the maps of pictures of one size.
@@ -56,7 +56,7 @@ class MapNetwork:
             network, dtype = self._in_use
             logits = _forward(network, self.device, dtype, batch, context)
             if dtype != torch.float32 and _overflowed(logits):
-                # another thread may be in the one that was in use
+                # the other is that of the model, and of other threads
                 network, dtype = copy.deepcopy(network).float(), torch.float32
                 self._in_use = network, dtype
                 logits = _forward(network, self.device, dtype, batch, context)

@@ -21,6 +21,7 @@ from biopsy_ai.segmentation.thresholds import (
     InstanceThresholds,
     NucleusThresholds,
 )
+from biopsy_ai.yaml_text import load_yaml
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +59,9 @@ class Model:
     spec: dict[str, Any]
     weights_sha256: str
     _weights: dict[str, NDArray[Any]] = field(repr=False)
+    _prepared: dict[tuple[str, torch.dtype], torch.nn.Module] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def working_mpp(self) -> float:
@@ -132,6 +136,13 @@ class Model:
         network = fold_normalization(network.float().eval())
         network = network.to(device.name, device.dtype)
         return network.to(memory_format=torch.channels_last)
+
+    def prepared(self, device: Device) -> torch.nn.Module:
+        """Give what `network` builds, the same one each time: it must not be changed."""
+        key = device.name, device.dtype
+        if key not in self._prepared:
+            self._prepared[key] = self.network(device)
+        return self._prepared[key]
 
     def unfolded(self) -> FiberNet:
         """Build the network as it was trained, in single precision and evaluation mode."""
@@ -257,7 +268,7 @@ def read_spec(path: Path) -> dict[str, Any]:
         It cannot be read, is incomplete, or was made for another version of biopsy-ai.
     """
     try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+        spec = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(
             f"{path}: the description of the model cannot be read ({error})"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from biopsy_ai.labels import LabelArray
@@ -28,6 +27,7 @@ from biopsy_ai.slides.color import white_level
 from biopsy_ai.slides.stain_colors import MAX_DENSITY, estimate_white, optical_densities
 from biopsy_ai.slides.tissue import MARGIN_UM, THUMBNAIL_MPP, TissueMask, has_dark_background
 from biopsy_ai.tissue_classes import ARTEFACT, BACKGROUND
+from biopsy_ai.yaml_text import load_yaml
 
 if TYPE_CHECKING:
     from biopsy_ai.slides.slide import Slide
@@ -84,7 +84,7 @@ _CLIPPED = 0.99
 def quality_limits() -> dict[str, dict[str, Any]]:
     """Limits of ``quality.yaml``: value, source and mark of each."""
     text = files("biopsy_ai.slides").joinpath("quality.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    return dict(load_yaml(text))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from biopsy_ai.yaml_text import load_yaml
+
 FEATURES = (
     "red_share_p5",
     "red_share_p50",
@@ -224,7 +226,7 @@ def read_stain_colors(text: str) -> StainColors:
     ValueError
         If the numbers were fitted for other features.
     """
-    values = yaml.safe_load(text)
+    values = load_yaml(text)
     if tuple(values["features"]) != FEATURES:
         raise ValueError("stain_colors.yaml was fitted for other features: fit it again")
     return StainColors(

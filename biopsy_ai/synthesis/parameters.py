@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import yaml
 
 from biopsy_ai.errors import ConfigError
+from biopsy_ai.yaml_text import load_yaml
 
 STAINS = (
     "he",
@@ -208,7 +208,7 @@ _TRAINED = (
 @cache
 def _preset_values() -> dict[str, dict[str, Any]]:
     text = (files("biopsy_ai.synthesis") / "presets.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)
+    return load_yaml(text)
 
 
 def preset_names() -> tuple[str, ...]:

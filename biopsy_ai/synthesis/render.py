@@ -7,13 +7,13 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from biopsy_ai.synthesis.geometry import Geometry
 from biopsy_ai.synthesis.parameters import ImagingParams, TissueParams
 from biopsy_ai.synthesis.raster import Layers, fill_polygon, parted
 from biopsy_ai.synthesis.texture import Float32, fibrous_noise, smooth_noise, whorl
+from biopsy_ai.yaml_text import load_yaml
 
 OXIDATIVE = ("nadh", "sdh", "cox")
 """Stains that show mitochondria."""
@@ -25,7 +25,7 @@ HYBRID_WEIGHT = (0.35, 0.65)
 @cache
 def _palettes() -> dict[str, Any]:
     text = (files("biopsy_ai.synthesis") / "palettes.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)
+    return load_yaml(text)
 
 
 def shows_nuclei(stain: str) -> bool:

@@ -32,6 +32,7 @@ from biopsy_ai.synthesis.render import shows_nuclei
 from biopsy_ai.tissue_classes import ARTEFACT
 from biopsy_ai.training.fingerprint import bank_fingerprint, check_fingerprint
 from biopsy_ai.training.targets import Truth, make_nucleus_targets, make_targets
+from biopsy_ai.yaml_text import load_yaml
 
 RECORD_FILE = "bank.yaml"
 """What the sections beside it are made from."""
@@ -263,7 +264,7 @@ def claim_bank(folder: Path, fingerprint: dict[str, Any]) -> None:
     record = folder / RECORD_FILE
     if record.exists():
         try:
-            stored = yaml.safe_load(record.read_text(encoding="utf-8"))
+            stored = load_yaml(record.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(
                 f"{record}: cannot be read ({error}). Choose another folder with --work, or delete "

@@ -13,6 +13,7 @@ from biopsy_ai.errors import BiopsyError, TrainingDataError
 from biopsy_ai.formats.coco import CocoImage
 from biopsy_ai.result_names import SUMMARY_FILE
 from biopsy_ai.slides.formats import slide_name
+from biopsy_ai.yaml_text import load_yaml
 
 ITEM_FILE = "item.yaml"
 """Marks a folder that a review was exported to."""
@@ -188,7 +189,7 @@ def _add_reviewed(found: Dataset, folder: Path, root: Path, options: ItemOptions
     """Add a picture that was exported from a review."""
     file = folder / ITEM_FILE
     try:
-        item = yaml.safe_load(file.read_text(encoding="utf-8"))
+        item = load_yaml(file.read_text(encoding="utf-8"))
         if not isinstance(item, Mapping):
             raise ValueError("no mapping")
         image, labels = (_inside(folder, item[key]) for key in ("image", "labels"))

@@ -24,6 +24,7 @@ from biopsy_ai.training.targets import (
     make_nucleus_targets,
     make_targets,
 )
+from biopsy_ai.yaml_text import load_yaml
 
 _NOT = "not "
 """Before a tissue class in a training list: no pixel belongs to it."""
@@ -86,7 +87,7 @@ def read_training_list(path: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(path)
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = load_yaml(path.read_text(encoding="utf-8"))
     # ValueError: not UTF-8, or a date that does not exist.
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: the list of training images cannot be read ({error})") from None

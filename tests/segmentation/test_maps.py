@@ -39,7 +39,7 @@ class Ramp(torch.nn.Module):
 
 
 def network(module: Any, dtype: Any) -> MapNetwork:
-    model: Any = SimpleNamespace(network=lambda device: module.to(dtype))
+    model: Any = SimpleNamespace(prepared=lambda device: module.to(dtype))
     return MapNetwork(model, Device("cpu", dtype, 1 << 20))
 
 
