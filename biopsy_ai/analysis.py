@@ -46,6 +46,9 @@ class Analysis:
         One row per tile of the slide; ``None`` where there is no slide or no tissue on it.
     patterns
         Which fibers lie side by side, and how types and small fibers lie among them.
+    signs
+        One row per fiber: what its condition was told by, see
+        `biopsy_ai.measure.condition_signs`; ``None`` where there is no slide.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Analysis:
     fascicles: Fascicles | None = None
     quality: pd.DataFrame | None = None
     patterns: SectionPatterns | None = None
+    signs: pd.DataFrame | None = None
     _opened_here: bool = field(default=False, repr=False)
 
     def __enter__(self) -> Self:

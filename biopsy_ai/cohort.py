@@ -26,6 +26,7 @@ from biopsy_ai.formats.tables import printable
 from biopsy_ai.parallel import Call, Ended, WorkerPlan, Workers, plan_workers
 from biopsy_ai.parallel.peak_memory import PeakMemory
 from biopsy_ai.progress import Progress
+from biopsy_ai.provenance import text_sha256
 from biopsy_ai.result_folders import choose_folders
 from biopsy_ai.run_record import RUN_FILE, RunRecord, Standing
 from biopsy_ai.slide_task import ModelName, SlideTask, run_slide, run_slide_of
@@ -259,7 +260,7 @@ class _Run:
             # a bundled model is known by its name everywhere, others by their folder
             bundled = model.name == config.model
             name = model.name if bundled else str(model.folder.resolve())
-            named = ModelName(name, model.weights_sha256)
+            named = ModelName(name, model.weights_sha256, text_sha256(model.spec))
         calls = [Call(task.source.name, run_slide_of, (task, named)) for task in tasks]
 
         def ended(number: int, end: Ended) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -19,6 +19,9 @@ from pydantic import (
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.region import Region, check_region
 from biopsy_ai.yaml_text import load_yaml
+
+if TYPE_CHECKING:
+    from biopsy_ai.measure.reference import Limits
 
 STAINS = (
     "auto",
@@ -54,6 +57,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _checked_limits(limits: dict[str, float]) -> dict[str, float]:
+    """Refuse limits that nobody knows."""
+    if limits:
+        from biopsy_ai.measure.reference import check_limits
+
+        check_limits(limits)
+    return limits
+
+
 class SegmentationConfig(_Section):
     """How fibers are outlined. ``None`` takes the value tuned for, and stored with, the model."""
 
@@ -80,11 +92,7 @@ class MeasurementConfig(_Section):
     @field_validator("limits")
     @classmethod
     def _known_limits(cls, limits: dict[str, float]) -> dict[str, float]:
-        if limits:
-            from biopsy_ai.measure.reference import check_limits
-
-            check_limits(limits)
-        return limits
+        return _checked_limits(limits)
 
     def __hash__(self) -> int:
         limits = frozenset(self.limits.items())
@@ -102,6 +110,42 @@ class TypingConfig(_Section):
 
     def __hash__(self) -> int:
         return hash(frozenset(self.thresholds.items()))
+
+
+class TypeBorder(_Section):
+    """Where the border between type I and type II lies, and how sure a call beside it is.
+
+    See `biopsy_ai.patterns.type_border`; 1 and 0 leave both as the stain tells them.
+    """
+
+    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    offset: _Finite = 0.0
+
+
+class RulesConfig(_Section):
+    """What the model has learned of conditions and types from corrections.
+
+    An analysis takes it from its model and writes it down with its settings; what is given here
+    is replaced by that.
+    """
+
+    limits: dict[str, _Finite] = Field(default_factory=dict)
+    """Numbers of ``biopsy_ai/measure/reference.yaml``, by name; those of the user win."""
+    types: dict[str, TypeBorder] = Field(default_factory=dict)
+    """By stain."""
+    source: str = ""
+    """What they were learned from, in words."""
+
+    @field_validator("limits")
+    @classmethod
+    def _known_limits(cls, limits: dict[str, float]) -> dict[str, float]:
+        return _checked_limits(limits)
+
+    def __bool__(self) -> bool:
+        return bool(self.limits or self.types)
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.limits.items()), frozenset(self.types.items()), self.source))
 
 
 class PatternConfig(_Section):
@@ -149,6 +193,8 @@ class AnalysisConfig(_Section):
     evidence
         Path of an evidence file, by which findings become scores; None takes the one that comes
         with biopsy-ai.
+    rules
+        What the model has learned of conditions and types; set by the analysis.
     """
 
     schema_version: Literal[1] = 1
@@ -167,6 +213,14 @@ class AnalysisConfig(_Section):
     measurement: MeasurementConfig = MeasurementConfig()
     typing: TypingConfig = TypingConfig()
     patterns: PatternConfig = PatternConfig()
+    rules: RulesConfig = RulesConfig()
+
+    @property
+    def limits_in_force(self) -> Limits:
+        """The numbers that rules and calls go by: the user's, else the model's, else the usual."""
+        from biopsy_ai.measure.reference import Limits
+
+        return Limits(self.measurement.limits, self.rules.limits, self.rules.source)
 
     @field_validator("stain")
     @classmethod
@@ -191,11 +245,13 @@ class AnalysisConfig(_Section):
         return value
 
     @model_serializer(mode="wrap")
-    def _without_empty_region(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # the settings of a whole section read as they did before there were regions
+    def _without_what_is_empty(self, content: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # settings read as they did before there were regions and rules that are learned
         known: dict[str, Any] = content(self)
         if known.get("region") is None:
             known.pop("region", None)
+        if not self.rules:
+            known.pop("rules", None)
         return known
 
 

@@ -239,6 +239,7 @@ def _analyze(
 ) -> Analysis:
     from biopsy_ai.corrections import Corrections
     from biopsy_ai.formats.type_table import read_type_table
+    from biopsy_ai.learned_rules import with_rules
     from biopsy_ai.score import load_evidence
     from biopsy_ai.section_summary import OutlinedSection
     from biopsy_ai.segmentation import load_model
@@ -260,9 +261,11 @@ def _analyze(
 
     with watch.stage("segment"):
         if slide is None:
-            model = None
+            model, config = None, with_rules(config, None)
         else:
-            model = model_in_use(model or load_model(config.model), outlined=fibers is not None)
+            model = model or load_model(config.model)
+            config = with_rules(config, model)
+            model = model_in_use(model, outlined=fibers is not None)
         segmentation = outline_section(
             slide, config, fibers, model, tissue, stain, warnings, progress
         )
@@ -339,10 +342,9 @@ def _measured(
         with_corrected,
     )
     from biopsy_ai.measure import measure_fibers
-    from biopsy_ai.measure.condition import flag_conditions
+    from biopsy_ai.measure.condition import flags_and_signs
     from biopsy_ai.measure.cores import call_cores
     from biopsy_ai.measure.nuclei import count_nuclei
-    from biopsy_ai.measure.reference import Limits
     from biopsy_ai.score import score_section, section_of
     from biopsy_ai.section_grid import lay_on_grid
     from biopsy_ai.section_summary import MeasuredSection, statistics_of, summary_of
@@ -350,7 +352,7 @@ def _measured(
 
     config, segmentation, slide = section.config, section.segmentation, section.slide
     tissue, stain = section.tissue, section.stain
-    limits = Limits(config.measurement.limits)
+    limits = config.limits_in_force
 
     with watch.stage("measure"):
         table = measure_fibers(
@@ -380,7 +382,7 @@ def _measured(
         )
         counts = count_nuclei(nuclei, labels)
         home = None if fascicles is None else fascicles.fibers["fascicle"].to_numpy()
-        flags = flag_conditions(table, interior, counts, home, limits, seen)
+        flags, signs = flags_and_signs(table, interior, counts, home, limits, seen)
         flags = correct_conditions(flags, corrections)
         table = surroundings.complete_table(table, counts, fascicles, flags, tiles)
         table = section_patterns.with_columns(table, call_cores(interior, labels, limits))
@@ -411,4 +413,5 @@ def _measured(
     scored = section_of(table, patterns.contacts.labels[patterns.contacts.pairs], summary, limits)
     summary |= score_section(scored, evidence).summary()
     found = section.name, table, segmentation, summary, config, slide, nuclei, fascicles, tiles
-    return Analysis(*found, patterns, _opened_here=opened_here)
+    told_by = None if interior is None else signs
+    return Analysis(*found, patterns, told_by, _opened_here=opened_here)

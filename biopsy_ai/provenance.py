@@ -71,7 +71,7 @@ def identity(
         "types_sha256": types_sha256,
         "weights_sha256": None if model is None else model.weights_sha256,
         # The thresholds stored with a model can change while its weights do not.
-        "model_spec_sha256": None if model is None else _text_sha256(model.spec),
+        "model_spec_sha256": None if model is None else text_sha256(model.spec),
         "evidence_sha256": evidence_sha256,
     }
 
@@ -157,7 +157,8 @@ def _run_now(seconds: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _text_sha256(content: dict[str, Any]) -> str:
+def text_sha256(content: dict[str, Any]) -> str:
+    """Hash of what stands in a description, such as that of a model."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -134,14 +134,17 @@ class FibersNow:
 
 def quick_settings(saved: SavedAnalysis, n_fibers: int) -> tuple[AnalysisConfig, Limits]:
     """The settings of an analysis; in large sections chance is drawn less often."""
-    config, limits = saved.config, dict(saved.config.measurement.limits)
+    config, limits = saved.config, saved.config.limits_in_force
     if n_fibers < QUICK_FROM_FIBERS:
-        return config, Limits(limits)
+        return config, limits
     n_permutations = min(config.patterns.n_permutations, QUICK_PERMUTATIONS)
     patterns = config.patterns.model_copy(update={"n_permutations": n_permutations})
-    limits.setdefault("sensitivity_perturbations", QUICK_PERTURBATIONS)
-    limits.setdefault("largest_group_permutations", QUICK_PERMUTATIONS)
-    return config.model_copy(update={"patterns": patterns}), Limits(limits)
+    quick = {
+        "sensitivity_perturbations": QUICK_PERTURBATIONS,
+        "largest_group_permutations": QUICK_PERMUTATIONS,
+    }
+    limits = replace(limits, changed={**quick, **limits.changed})
+    return config.model_copy(update={"patterns": patterns}), limits
 
 
 def contacts_now(

@@ -16,7 +16,12 @@ from biopsy_ai.config import AnalysisConfig, make_config
 from biopsy_ai.errors import BiopsyError, ConfigError, OutputError, SlideReadError
 from biopsy_ai.formats.class_map import TISSUE_FILE, read_class_map
 from biopsy_ai.formats.label_image import LABELS_FILE
-from biopsy_ai.formats.read_tables import read_contacts_csv, read_fibers_csv, read_nuclei_csv
+from biopsy_ai.formats.read_tables import (
+    read_contacts_csv,
+    read_fibers_csv,
+    read_nuclei_csv,
+    read_signs_csv,
+)
 from biopsy_ai.formats.tiled_tiff import read_tiled_tiff
 from biopsy_ai.labels import BoxFinder, LabelArray, WritableLabelArray
 from biopsy_ai.opening import SAME_MPP, both_sides
@@ -26,6 +31,7 @@ from biopsy_ai.result_names import (
     FIBERS_FILE,
     NUCLEI_FILE,
     NUCLEUS_LABELS_FILE,
+    SIGNS_FILE,
     SUMMARY_FILE,
 )
 from biopsy_ai.segmentation.nuclei import Nuclei
@@ -75,6 +81,9 @@ class SavedAnalysis:
     slide_path
         The slide: where it was, else a file of its name beside the folder or above it; None where
         it is in neither place, or only outlines were analyzed.
+    signs
+        What the condition of each fiber was told by; None without a slide, or where an earlier
+        version of biopsy-ai did not write it.
     """
 
     folder: Path
@@ -88,6 +97,7 @@ class SavedAnalysis:
     fascicles: LabelArray | None
     fascicles_mpp: tuple[float, float] | None
     slide_path: Path | None
+    signs: pd.DataFrame | None = None
 
     @property
     def labels(self) -> LabelArray:
@@ -193,6 +203,7 @@ def read_analysis(folder: str | Path, slide: str | Path | None = None) -> SavedA
         fascicles=fascicles,
         fascicles_mpp=fascicles_mpp,
         slide_path=_find_slide(folder, summary) if slide is None else Path(slide),
+        signs=read_signs_csv(folder / SIGNS_FILE) if SIGNS_FILE in named else None,
     )
 
 

@@ -114,7 +114,7 @@ def types_of(
     stain
         As given or recognised.
     config
-        For thresholds and the seed.
+        For thresholds, the border that the model has learned, and the seed.
     given
         Table of types, from `biopsy_ai.formats.type_table.read_type_table`.
     limits
@@ -129,6 +129,7 @@ def types_of(
         stain,
         thresholds=config.typing.thresholds or None,
         given=given,
+        border=config.rules.types.get(stain),
         seed=config.patterns.seed,
         limits=limits,
     )

@@ -28,7 +28,7 @@ from biopsy_ai.opening import open_hashed
 from biopsy_ai.outlining import model_in_use
 from biopsy_ai.pipeline import analyze
 from biopsy_ai.progress import Progress
-from biopsy_ai.provenance import identity
+from biopsy_ai.provenance import identity, text_sha256
 from biopsy_ai.report.save import is_complete
 from biopsy_ai.result_folders import provenance_of
 from biopsy_ai.review.results import summary_in
@@ -86,6 +86,7 @@ class ModelName:
 
     name: str
     weights_sha256: str
+    spec_sha256: str
 
 
 @lru_cache(maxsize=1)
@@ -97,6 +98,12 @@ def _loaded(model: ModelName) -> Model:
         raise ModelError(
             f"{model.name}: the worker finds other weights under this name than the program that "
             "sent it the slide. Install the same model there, or name one in a shared folder."
+        )
+    if text_sha256(loaded.spec) != model.spec_sha256:
+        raise ModelError(
+            f"{model.name}: the worker finds another description of the model under this name than "
+            "the program that sent it the slide. Install the same model there, or name one in a "
+            "shared folder."
         )
     return loaded
 
@@ -195,11 +202,12 @@ def _analyze(task: SlideTask, model: Model | None, progress: Progress | None) ->
 
 
 def _identity(task: SlideTask, slide: Slide | None, model: Model | None) -> dict[str, Any]:
+    from biopsy_ai.learned_rules import with_rules
     from biopsy_ai.score import load_evidence
 
     outlined = task.fibers is not None
     return identity(
-        task.config,
+        with_rules(task.config, None if slide is None else model),
         image_sha256=None if slide is None else slide.sha256(),
         outlines_sha256=hash_given(task.fibers, OutlineReadError),
         types_sha256=hash_given(task.types, TypesReadError),

@@ -159,6 +159,11 @@ class TrainWidget(TrainForm):
             reviewers = found["reviewers"]
             if reviewers:
                 lines.append(f"Corrected by {', '.join(reviewers)}.")
+            if looked_at := found.get("reviewed_fibers"):
+                lines.append(
+                    f"{_counted(looked_at, 'fiber')} looked at, {found['with_condition']:,} with a "
+                    f"condition and {found['with_type']:,} with a type."
+                )
             held = ", ".join(found["held_out"])
             lines.append(
                 f"Judged on: {held}."
@@ -250,7 +255,10 @@ class TrainWidget(TrainForm):
             return
         self.table.show_event(made)
         verdict = "Ready for use." if made["ready"] else "Not ready for use."
-        self.verdict.say(f"{verdict} {made['reason']}\nThe new model stands in {made['folder']}.")
+        # each rule of conditions and types was judged by itself
+        lines = [f"{verdict} {made['reason']}", (made.get("rules") or {}).get("text", "")]
+        lines.append(f"The new model stands in {made['folder']}.")
+        self.verdict.say("\n".join(line for line in lines if line))
         self.use_button.setEnabled(True)
         self.use_reason.setText("")
         self.show_result(shown=True)

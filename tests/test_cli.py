@@ -163,6 +163,7 @@ class TestAnalyze:
             "overlay_condition.png",
             "contacts.csv",
             "quality.csv",
+            "signs.csv",
             "summary.json",
         }
 

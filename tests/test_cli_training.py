@@ -64,10 +64,46 @@ def test_train_on_own_slides(retrained: dict[str, Any], tmp_path: Path) -> None:
     assert last["held_out"]["gain"]["f1"] == 0
 
 
+def test_rules_alone_are_learned_without_training(tmp_path: Path) -> None:
+    import torch
+    from drawn_reviewed_fibers import reviewed_table, write_measured
+
+    from biopsy_ai.segmentation import InstanceThresholds, save_model
+    from biopsy_ai.segmentation.network import FiberNet
+
+    architecture = {"stem": 8, "widths": [8, 8, 8, 8, 8]}
+    torch.manual_seed(0)
+    spec = {"name": "tiny", "version": "1", "architecture": architecture}
+    spec["thresholds"] = InstanceThresholds()
+    model = save_model(tmp_path / "tiny", FiberNet(**architecture), spec)  # type: ignore[arg-type]
+    for number in (1, 2, 3):
+        write_measured(tmp_path / "data" / f"s{number}", number, reviewed_table(number))
+    command = ["train", tmp_path / "data", "--learn", "rules", "--from", model]
+    done = run(*command, "--check")
+    assert "600 fibers were looked at, of which" in done.stderr
+    done = run(*command, "--out", tmp_path / "mine", "--held-out", "s3")
+    assert done.exit_code == 0, done.stderr
+    assert "Split: taken over." in done.stderr
+    assert done.stderr.count("Split: ") == 1
+    assert "mine, ready for use" in done.stderr
+    done = run(*command, "--out", tmp_path / "more", "--log", "json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    found = next(event for event in events if event["event"] == "dataset")
+    assert (found["reviewed_fibers"], found["with_type"]) == (600, 600)
+    last = events[-1]
+    assert (last["event"], last["held_out"]) == ("model", None)
+    assert last["rules"]["refitted"][0]["name"] == "split"
+    told = run("models", "info", tmp_path / "mine").stdout
+    assert "learned limit\tcleft_share_above 0.1" in told
+    assert "rules\trefitted to 400 reviewed fibers of 2 slides for mine 1" in told
+
+
 def test_train_says_which_options_go_together(tmp_path: Path) -> None:
     for arguments, words in [
         (["--mpp", "0.5", "--partly"], "--mpp, --partly: only with DATASET"),
         ([tmp_path, "--real", "a.yaml"], "--real: not with DATASET"),
+        ([tmp_path, "--learn", "all"], "--learn all: choose outlines, rules, or outlines,rules"),
+        (["--learn", "rules"], "--learn: only with DATASET"),
         ([tmp_path, "--channels", "I=2"], "border=3"),
         ([tmp_path], "--out is missing"),
         ([], "--out is missing"),

@@ -186,11 +186,11 @@ def analyze(
 
     Writes for each slide a folder with fibers.csv, fibers.tif, fibers.geojson, RoiSet.zip,
     overlay.png and summary.json; where they could be told also nuclei.csv, nuclei.tif, tissue.tif,
-    fascicles.tif and quality.csv, with an overlay of nuclei, tissue, fascicles and condition; and
-    cohort.csv with one row per slide; for several slides also patients.csv and fibers.parquet, as
-    biopsy-ai collect does. run.json tells what became of each slide, while the run goes on. A slide
-    whose results are there already is skipped. Exit code: 0 all went well, 1 some slide failed, 2
-    bad usage.
+    fascicles.tif, signs.csv and quality.csv, with an overlay of nuclei, tissue, fascicles and
+    condition; and cohort.csv with one row per slide; for several slides also patients.csv and
+    fibers.parquet, as biopsy-ai collect does. run.json tells what became of each slide, while the
+    run goes on. A slide whose results are there already is skipped. Exit code: 0 all went well, 1
+    some slide failed, 2 bad usage.
 
     A sample sheet has a line for each slide and the columns path, patient, block, stain, mpp,
     muscle, side, age, sex and channels, of which only path is needed. Sections of one block are

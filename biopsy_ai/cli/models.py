@@ -155,6 +155,8 @@ def export(
 
 
 def _described(model: Model) -> Iterator[str]:
+    from biopsy_ai.learned_rules import rules_of
+
     spec = model.spec
     yield f"name\t{model.name}"
     yield f"version\t{spec['version']}"
@@ -176,6 +178,13 @@ def _described(model: Model) -> Iterator[str]:
         if found:
             values = [_interval(found[which]) for which in ("old", "new")]
             yield f"F1 on {found['n_slides']} {title}\told {values[0]}, new {values[1]}"
+    rules = rules_of(spec)
+    for limit, value in rules.limits.items():
+        yield f"learned limit\t{limit} {value:g}"
+    for stain, border in rules.types.items():
+        yield f"learned border, {stain}\tslope {border.slope:g}, offset {border.offset:g}"
+    if rules:
+        yield f"rules\t{rules.source}"
     for name, score in (spec.get("tuning") or {}).items():
         yield f"F1 when tuned, {name.replace('_', ' ')}\t{score['f1_50']}"
 

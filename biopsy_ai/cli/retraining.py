@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from biopsy_ai.training.checking import CheckedDataset
     from biopsy_ai.training.collection import ItemOptions
     from biopsy_ai.training.judging import Comparison
-    from biopsy_ai.training.retraining import Retrained, TrainingStep
+    from biopsy_ai.training.retrained import Retrained
+    from biopsy_ai.training.retraining import TrainingStep
 
 
 class Teller:
@@ -40,6 +41,7 @@ class Teller:
             for part in (checked.training, checked.held_out)
         )
         n_slides = len(set(checked.groups))
+        reviewed = checked.reviewed
         if self._events is not None:
             self._events.write(
                 "dataset",
@@ -51,6 +53,7 @@ class Teller:
                 held_out=held_out,
                 problems=[str(problem) for problem in checked.dataset.problems],
                 notes=checked.dataset.notes,
+                **reviewed,
             )
             return
         self._bars.close()
@@ -62,6 +65,11 @@ class Teller:
             f"{_counted(n_slides, 'patient or slide', 'patients or slides')} with "
             f"{checked.n_fibers} labelled fibers{by}."
         )
+        if reviewed["reviewed_fibers"]:
+            say(
+                f"{reviewed['reviewed_fibers']} fibers were looked at, of which "
+                f"{reviewed['with_condition']} have a condition and {reviewed['with_type']} a type."
+            )
         if training:
             say(f"Learned from: {', '.join(training)}.")
             say(f"Judged on: {', '.join(held_out) or 'none, as all come from one slide'}.")
@@ -91,6 +99,7 @@ class Teller:
                 reason=made.verdict.text,
                 held_out=_figures(made.held_out),
                 samples=_figures(made.samples),
+                rules=None if made.rules is None else made.rules.as_dict(),
                 seconds=round(made.seconds, 1),
             )
             return
@@ -99,6 +108,8 @@ class Teller:
             if found is not None:
                 say(f"F1 on {title}: old {found.old}, new {found.new}, change {found.gain}")
         say(made.verdict.text)
+        if made.rules is not None and made.rules.text not in made.verdict.reasons:
+            say(made.rules.text)
         ready = "ready for use" if made.verdict.ready else "NOT ready for use"
         say(f"Model written to {made.folder}, {ready} ({made.seconds / 60:.1f} min).")
 
@@ -111,6 +122,8 @@ def check_only(
     seed: int,
     bars: Any,
     teller: Teller,
+    *,
+    outlines: bool = True,
 ) -> None:
     """Check a dataset and train nothing.
 
@@ -120,27 +133,25 @@ def check_only(
         Model to begin from: what it has learned from is not held out.
     seed
         Of the choice of what is held out.
+    outlines
+        Whether pictures and labels are checked, too, and not the reviewed fibers alone.
     """
     from biopsy_ai.resources import list_models
-    from biopsy_ai.training.checking import check_dataset
+    from biopsy_ai.training.checking import check_dataset, check_measured
 
     seen: set[str] = set()
     # The bundled models have learned from nobody's own slides; loading them takes seconds.
     if start is not None and start not in list_models():
         from biopsy_ai.segmentation import load_model
-        from biopsy_ai.training.retraining import learned_from
+        from biopsy_ai.training.retrained import learned_from
 
         seen = learned_from(load_model(start).spec)
-    with tempfile.TemporaryDirectory(prefix="biopsy-ai-") as work:
-        checked = check_dataset(
-            dataset,
-            work,
-            options=options,
-            held_out=held_out,
-            seen=seen,
-            seed=seed,
-            progress=bars,
-        )
+    chosen: dict[str, Any] = {"options": options, "held_out": held_out, "seen": seen, "seed": seed}
+    if outlines:
+        with tempfile.TemporaryDirectory(prefix="biopsy-ai-") as work:
+            checked = check_dataset(dataset, work, progress=bars, **chosen)
+    else:
+        checked = check_measured(dataset, **chosen)
     teller.dataset(checked)
     checked.refuse_problems()
 

@@ -11,7 +11,13 @@ import typer
 
 from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines, progress_on
 from biopsy_ai.cli.reporting import Debug, StopFile, command, say
-from biopsy_ai.training.settings import FINE_SECTIONS, FINE_TUNING, SECTIONS, TrainConfig
+from biopsy_ai.training.settings import (
+    FINE_SECTIONS,
+    FINE_TUNING,
+    LEARN,
+    SECTIONS,
+    TrainConfig,
+)
 
 
 def train(
@@ -138,6 +144,14 @@ def train(
             "it a quarter is chosen. Example: --held-out slide_07",
         ),
     ] = None,
+    learn: Annotated[
+        str,
+        typer.Option(
+            help="With DATASET: what goes on learning: outlines, the network; rules, by which "
+            "conditions and types are told, where reviews were exported; or both. With rules "
+            "alone the network stays as it is, and it takes seconds. Example: --learn rules",
+        ),
+    ] = ",".join(LEARN),
     skip_problems: Annotated[
         bool,
         typer.Option(
@@ -217,7 +231,8 @@ def train(
 
     With DATASET, the data are checked, whole patients or slides are held out, and the new model
     is compared with the old one on them: it is marked ready only if it is not worse, and has
-    forgotten nothing. Takes minutes on two cores.
+    forgotten nothing. Takes minutes on two cores. Rules of conditions and types go on learning
+    from reviews, too, and each is judged by itself.
 
     Without, renders sections, trains on them and on real images, tunes the thresholds, and writes
     the model folder with its card. Takes hours. Needs the extra "train".
@@ -249,6 +264,7 @@ def train(
                 "--channels": channels,
                 "--partly": partly,
                 "--held-out": held_out,
+                "--learn": learn != ",".join(LEARN),
                 "--skip-problems": skip_problems,
                 "--overwrite": overwrite,
                 "--check": check,
@@ -292,8 +308,36 @@ def train(
 
         options = ItemOptions(mpp, _border(channels), stain, license, partly)
         teller = Teller(events, bars)
+        learned = _learned(learn)
         if check:
-            check_only(dataset, options, held_out or (), start, seed, bars, teller)
+            check_only(
+                dataset,
+                options,
+                held_out or (),
+                start,
+                seed,
+                bars,
+                teller,
+                outlines="outlines" in learned,
+            )
+            return
+        if "outlines" not in learned:
+            from biopsy_ai.training.relearning import relearn_rules
+
+            made = relearn_rules(
+                dataset,
+                _given(out),
+                start=start or "muscle",
+                name=name,
+                version=model_version,
+                options=options,
+                held_out=held_out or (),
+                skip_problems=skip_problems,
+                overwrite=overwrite,
+                seed=seed,
+                told=teller.dataset,
+            )
+            teller.model(made)
             return
         _needs("torchvision")
         from biopsy_ai.training.retraining import retrain
@@ -309,6 +353,7 @@ def train(
             config=config,
             sections=sections or usual_sections,
             held_out=held_out or (),
+            rules="rules" in learned,
             skip_problems=skip_problems,
             overwrite=overwrite,
             device=device,
@@ -325,6 +370,15 @@ def _given(out: Path | None) -> Path:
     if out is None:
         raise ConfigError("--out is missing: name a folder for the model, such as models/mine")
     return out
+
+
+def _learned(text: str) -> set[str]:
+    from biopsy_ai.errors import ConfigError
+
+    learned = {part.strip() for part in text.split(",")}
+    if not learned <= set(LEARN):
+        raise ConfigError(f"--learn {text}: choose {', '.join(LEARN)}, or {','.join(LEARN)}")
+    return learned
 
 
 def _needs(*packages: str) -> None:

@@ -42,6 +42,7 @@ FIBER_KINDS: dict[str, Any] = {
 """Type of each column of the fiber table; all others are measured, and float64."""
 
 CONTACT_KINDS: dict[str, Any] = {"label": "int64", "neighbor": "int64"}
+SIGN_KINDS: dict[str, Any] = {"label": "int64", "is_counted": "bool", "in_artefact": "bool"}
 NUCLEUS_KINDS: dict[str, Any] = {
     "label": "int64",
     "fiber": "int64",
@@ -74,6 +75,11 @@ def read_fibers_csv(path: str | Path) -> pd.DataFrame:
 def read_contacts_csv(path: str | Path) -> pd.DataFrame:
     """Read the table of fibers that touch; errors as `read_fibers_csv`."""
     return _read(path, CONTACT_KINDS, ("label", "neighbor"))
+
+
+def read_signs_csv(path: str | Path) -> pd.DataFrame:
+    """Read the table of what conditions are told by; errors as `read_fibers_csv`."""
+    return _read(path, SIGN_KINDS, ("label", "is_counted", "in_artefact"))
 
 
 def read_nuclei_csv(path: str | Path, classes: Sequence[str]) -> pd.DataFrame:

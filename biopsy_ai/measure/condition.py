@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biopsy_ai.measure.condition_signs import OF_STAIN, compare_stain, measure_signs
 from biopsy_ai.measure.exclusion import is_excluded
 from biopsy_ai.measure.fibers import CUT_BY_BORDER
 from biopsy_ai.measure.reference import DEFAULTS, Limits
@@ -30,7 +31,7 @@ OXIDATIVE = ("nadh", "sdh", "cox", "nadh_sdh")
 CERTAIN = 0.5
 """From this probability on a flag holds. [default]"""
 
-_MAD_TO_SD = 1.4826
+_CLEFT = "a cleft of {:.2f} diameters"
 
 
 def flag_conditions(
@@ -97,31 +98,79 @@ def flag_conditions(
       many small ones
     - edge: cut by the border of the image or region, or glass along 10 % of the outline
     """
+    return flags_and_signs(fibers, interior, counts, fascicle, limits, stain)[0]
+
+
+def flags_and_signs(
+    fibers: pd.DataFrame,
+    interior: pd.DataFrame | None = None,
+    counts: pd.DataFrame | None = None,
+    fascicle: np.ndarray | None = None,
+    limits: Limits = DEFAULTS,
+    stain: str = "auto",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Flag fibers as `flag_conditions` does, and give what the flags rest on.
+
+    Returns
+    -------
+    flags : DataFrame
+    signs : DataFrame
+        One row per fiber: ``label``, ``is_counted`` (nothing excludes it), ``in_artefact`` and
+        the columns `biopsy_ai.measure.condition_signs.SIGNS`.
+    """
     for other in (interior, counts):
         if other is not None and not np.array_equal(other["label"], fibers["label"]):
             raise ValueError("the tables must hold the same fibers in the same order")
     kept = ~is_excluded(fibers)
-    holes, ice = _holes(interior, counts, kept, limits)
-    if stain in OXIDATIVE:
-        holes = ice = None
-    artefact = _artefact(interior, ice, limits)
+    signs = measure_signs(fibers, interior, counts, kept, holes=stain not in OXIDATIVE)
+    artefact = _artefact(interior, _holes(signs, limits)[1], limits)
     in_artefact = weakest(artefact, len(fibers)) >= CERTAIN
-    by_stain = _stain_rules(fibers, interior, counts, kept & ~in_artefact, limits)
+    signs = compare_stain(signs, fibers, interior, in_artefact, limits)
     rules = {
-        **by_stain,
-        "split": _split(interior, limits),
-        "vacuolated": _vacuolated(holes, ice, weakest(by_stain["necrotic"], len(fibers))),
+        **condition_rules(signs, limits),
         "artefact": artefact,
         "oblique": _oblique(fibers, fascicle, limits),
         "edge": _edge(fibers, interior, limits),
     }
     table = pd.DataFrame({"label": fibers["label"].to_numpy()})
     for flag in FLAGS:
-        table[flag] = weakest(rules[flag], len(fibers))
-    table.loc[in_artefact, list(BY_STAIN)] = np.nan
+        table[flag] = _probability(flag, rules[flag], in_artefact)
     table["condition"] = _conditions(table)
     table["condition_reason"] = _reasons(table, rules)
-    return table
+    return table, signs
+
+
+def condition_rules(signs: pd.DataFrame, limits: Limits = DEFAULTS) -> dict[str, tuple[Sign, ...]]:
+    """Apply the rule of each of `CONDITIONS` to the fibers of one section.
+
+    Parameters
+    ----------
+    signs : DataFrame
+        From `flags_and_signs`.
+    limits : Limits, optional
+    """
+    holes, ice = _holes(signs, limits)
+    by_stain = _stain_rules(signs, limits)
+    return {
+        **by_stain,
+        "split": (_share(signs, "cleft_share", "cleft_share_above", limits, _CLEFT, 1.0),),
+        "vacuolated": _vacuolated(holes, ice, weakest(by_stain["necrotic"], len(signs))),
+    }
+
+
+def condition_probabilities(signs: pd.DataFrame, limits: Limits = DEFAULTS) -> pd.DataFrame:
+    """Probability of each of `CONDITIONS` from signs that were measured before.
+
+    Parameters are those of `condition_rules`; NaN where a condition cannot be judged.
+    """
+    rules = condition_rules(signs, limits)
+    in_artefact = signs["in_artefact"].to_numpy(bool)
+    return pd.DataFrame({name: _probability(name, rules[name], in_artefact) for name in CONDITIONS})
+
+
+def _probability(flag: str, rule: tuple[Sign, ...], in_artefact: NDArray[np.bool_]) -> Floats:
+    found = weakest(rule, len(in_artefact))
+    return np.where(in_artefact, np.nan, found) if flag in BY_STAIN else found
 
 
 def exclusion_reasons(flags: pd.DataFrame) -> NDArray[np.object_]:
@@ -142,56 +191,11 @@ def exclusion_reasons(flags: pd.DataFrame) -> NDArray[np.object_]:
     return np.where(artefact, IN_ARTEFACT, "").astype(object)
 
 
-def _internal_nuclei(counts: pd.DataFrame | None, n: int) -> Floats:
-    """Nuclei inside of each of n fibers, NaN where they are not assessable."""
-    if counts is None:
-        return np.full(n, np.nan)
-    return np.asarray(counts["n_internal_nuclei"].to_numpy(float, na_value=np.nan))
-
-
-def robust_z(values: Floats, among: NDArray[np.bool_], limits: Limits = DEFAULTS) -> Floats:
-    """Distance from the median in 1.4826 median absolute deviations.
-
-    Parameters
-    ----------
-    values : (n,) array of float
-    among : (n,) array of bool
-        What median and deviation are taken from.
-    limits : Limits, optional
-
-    Returns
-    -------
-    (n,) ndarray of float
-        NaN where fewer than 20 values are known or they do not differ.
-    """
-    known = values[among & np.isfinite(values)]
-    if len(known) < limits["size_normal_min_fibers"]:
-        return np.full(len(values), np.nan)
-    median = float(np.median(known))
-    spread = _MAD_TO_SD * float(np.median(np.abs(known - median)))
-    return (values - median) / spread if spread > 0 else np.full(len(values), np.nan)
-
-
-def _stain_rules(
-    fibers: pd.DataFrame,
-    interior: pd.DataFrame | None,
-    counts: pd.DataFrame | None,
-    kept: NDArray[np.bool_],
-    limits: Limits,
-) -> dict[str, tuple[Sign, ...]]:
-    if interior is None:
-        return {name: () for name in ("necrotic", "regenerating", "hypercontracted")}
+def _stain_rules(signs: pd.DataFrame, limits: Limits) -> dict[str, tuple[Sign, ...]]:
     width = limits["flag_width_z"]
-    dyes = [interior[name].to_numpy(float) for name in ("hematoxylin", "eosin")]
-    with np.errstate(invalid="ignore"):
-        blueness = dyes[0] / (dyes[0] + dyes[1])
-    basophilia, hematoxylin, eosin, uneven = (
-        robust_z(values, kept, limits)
-        for values in (blueness, *dyes, interior["unevenness"].to_numpy(float))
+    basophilia, hematoxylin, eosin, uneven, relative, inside, circularity = (
+        signs[name].to_numpy(float) for name in (*OF_STAIN, "n_internal_nuclei", "circularity")
     )
-    size = fibers["min_feret_um"].to_numpy(float)
-    relative = size / np.median(size[kept]) if kept.any() else np.full(len(size), np.nan)
-    inside = _internal_nuclei(counts, len(fibers))
 
     def nuclei(limit: str) -> Sign:
         # at least so many: the limit lies half a nucleus lower
@@ -209,7 +213,7 @@ def _stain_rules(
         hematoxylin, limits["basophilic_alone_z"], width, "hematoxylin {:+.1f} SD from the median"
     )
     even = below(uneven, limits["regenerating_uneven_below_z"], width, "unevenness {:+.1f} SD")
-    not_blue = 1.0 - weakest((blue, more, even), len(fibers))
+    not_blue = 1.0 - weakest((blue, more, even), len(signs))
     return {
         "necrotic": (
             any_of(
@@ -234,7 +238,7 @@ def _stain_rules(
         "hypercontracted": (
             above(eosin, limits["opaque_z"], width, "eosin {:+.1f} SD from the median"),
             above(
-                fibers["circularity"].to_numpy(float),
+                circularity,
                 limits["round_circularity_from"],
                 limits["flag_width_ratio"],
                 "circularity {:.2f}",
@@ -244,32 +248,24 @@ def _stain_rules(
 
 
 def _share(
-    interior: pd.DataFrame, name: str, limit: str, limits: Limits, words: str, factor: float = 100.0
+    table: pd.DataFrame, name: str, limit: str, limits: Limits, words: str, factor: float = 100.0
 ) -> Sign:
     """A sign that holds where a share of the fiber is above a limit."""
-    measured = interior[name].to_numpy(float)
+    measured = table[name].to_numpy(float)
     sign = above(measured, limits[limit], limits["flag_width_share"] * limits[limit], words)
     return Sign(sign.probability, factor * measured, words)
 
 
-def _holes(
-    interior: pd.DataFrame | None,
-    counts: pd.DataFrame | None,
-    kept: NDArray[np.bool_],
-    limits: Limits,
-) -> tuple[Sign | None, Sign | None]:
+def _holes(signs: pd.DataFrame, limits: Limits) -> tuple[Sign, Sign]:
     """Signs of clear holes, and of such that ice crystals left behind."""
-    if interior is None:
-        return None, None
-    holes = _share(
-        interior, "clear_share", "clear_share_above", limits, "clear holes in {:.0f} % of it"
-    )
-    dense = interior["holes_per_1000_um2"].to_numpy(float) > limits["ice_holes_above"]
+    words = "clear holes in {:.0f} % of it"
+    holes = _share(signs, "clear_share", "clear_share_above", limits, words)
+    dense = signs["holes_per_1000_um2"].to_numpy(float) > limits["ice_holes_above"]
     # the texture of a necrotic fiber has clear spots, too
-    full = _internal_nuclei(counts, len(interior)) >= limits["necrotic_min_nuclei"]
-    among = kept & np.isfinite(holes.probability)
+    full = signs["n_internal_nuclei"].to_numpy(float) >= limits["necrotic_min_nuclei"]
+    among = signs["is_counted"].to_numpy(bool) & np.isfinite(holes.probability)
     found = holes.probability >= CERTAIN
-    frozen = np.zeros(len(interior), dtype=bool)
+    frozen = np.zeros(len(signs), dtype=bool)
     if among.any():
         if np.mean((found & dense & ~full)[among]) > limits["ice_fiber_share_dense"]:
             frozen |= dense & ~full
@@ -279,22 +275,13 @@ def _holes(
     return holes, Sign(ice, holes.measured, "ice-crystal holes in {:.0f} % of it")
 
 
-def _vacuolated(holes: Sign | None, ice: Sign | None, necrotic: Floats) -> tuple[Sign, ...]:
-    if holes is None or ice is None:
-        return ()
+def _vacuolated(holes: Sign, ice: Sign, necrotic: Floats) -> tuple[Sign, ...]:
     left = np.where(ice.probability >= CERTAIN, 0.0, holes.probability)
     left = np.minimum(left, 1.0 - np.nan_to_num(necrotic))
     return (Sign(left, holes.measured, holes.words),)
 
 
-def _split(interior: pd.DataFrame | None, limits: Limits) -> tuple[Sign, ...]:
-    if interior is None:
-        return ()
-    words = "a cleft of {:.2f} diameters"
-    return (_share(interior, "cleft_share", "cleft_share_above", limits, words, 1.0),)
-
-
-def _artefact(interior: pd.DataFrame | None, ice: Sign | None, limits: Limits) -> tuple[Sign, ...]:
+def _artefact(interior: pd.DataFrame | None, ice: Sign, limits: Limits) -> tuple[Sign, ...]:
     if interior is None:
         return ()
     signs = [
@@ -305,7 +292,7 @@ def _artefact(interior: pd.DataFrame | None, ice: Sign | None, limits: Limits) -
             ("dust_share", "dust_share_above", "dust on {:.0f} % of it"),
         )
     ]
-    return (any_of(*signs) if ice is None else any_of(*signs, ice),)
+    return (any_of(*signs, ice),)
 
 
 def _oblique(fibers: pd.DataFrame, fascicle: np.ndarray | None, limits: Limits) -> tuple[Sign, ...]:

@@ -27,7 +27,8 @@ class Reference:
     mark : str
         P primary source read, P-ocr primary source read through poor OCR, S secondary source,
         M from memory and unverified, D derived, E engineering proposal without literature behind
-        the number, default: a setting, user: set in the configuration.
+        the number, default: a setting, user: set in the configuration, learned: refitted to what
+        people corrected.
     """
 
     value: float
@@ -119,27 +120,38 @@ def all_stain_vectors() -> dict[str, StainVector]:
 
 @dataclass(frozen=True)
 class Limits:
-    """The numbers of ``reference.yaml``, some of them replaced by the user's.
+    """The numbers of ``reference.yaml``, some of them replaced by the user's or the model's.
 
     Attributes
     ----------
     changed : mapping of str to float
-        What the user sets in place of the defaults (`MeasurementConfig.limits`).
+        What the user sets in place of all others (`MeasurementConfig.limits`).
+    learned : mapping of str to float
+        What the model has learned from corrections in place of the defaults (`RulesConfig`).
+    learned_from : str
+        What it was, in words.
     """
 
     changed: Mapping[str, float] = field(default_factory=dict)
+    learned: Mapping[str, float] = field(default_factory=dict)
+    learned_from: str = ""
 
     def __getitem__(self, name: str) -> float:
         """Give the bare number."""
-        return self.changed[name] if name in self.changed else _load()[name].value
+        for numbers in (self.changed, self.learned):
+            if name in numbers:
+                return numbers[name]
+        return _load()[name].value
 
     def reference(self, name: str) -> Reference:
         """Give the number with its source and mark."""
         default = _load()[name]
-        if name not in self.changed:
-            return default
-        source = f"set in the configuration; the default is {default.value:g} ({default.source})"
-        return Reference(self.changed[name], source, "user")
+        before = f"the default is {default.value:g} ({default.source})"
+        if name in self.changed:
+            return Reference(self.changed[name], f"set in the configuration; {before}", "user")
+        if name in self.learned:
+            return Reference(self.learned[name], f"{self.learned_from}; {before}", "learned")
+        return default
 
 
 DEFAULTS = Limits()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from biopsy_ai.config import TypeBorder
 from biopsy_ai.errors import ConfigError, TypesReadError
 from biopsy_ai.measure.fiber_stain import DENSITY, TYPE_CHANNELS
 from biopsy_ai.measure.reference import DEFAULTS, Limits
@@ -30,6 +31,7 @@ from biopsy_ai.patterns.stain_polarity import (
     why_no_types,
 )
 from biopsy_ai.patterns.stained_section import StainedSection
+from biopsy_ai.patterns.type_border import move_border
 from biopsy_ai.patterns.type_mixture import Floats
 from biopsy_ai.patterns.type_naming import (
     count_types,
@@ -70,6 +72,7 @@ def type_fibers(
     *,
     thresholds: Mapping[str, float] | None = None,
     given: pd.DataFrame | None = None,
+    border: TypeBorder | None = None,
     seed: int = 0,
     limits: Limits = DEFAULTS,
 ) -> FiberTypes:
@@ -91,6 +94,9 @@ def type_fibers(
     given : DataFrame, optional
         ``label`` and ``type`` from `biopsy_ai.formats.type_table.read_type_table`, in place of any
         stain; posteriors are then 1.
+    border : TypeBorder, optional
+        Where people have seen the border between types I and II in this stain; thresholds and
+        given types are not argued with.
     seed : int
         Of the choice of fibers that are fitted where there are more than 2000.
     limits : Limits, optional
@@ -132,8 +138,8 @@ def type_fibers(
     section = StainedSection.of(values, table, stain, limits)
     rng = np.random.default_rng(seed)
     if stain == FLUORESCENCE:
-        return _by_channels(section, thresholds, rng)
-    return _by_density(section, thresholds.get(DENSITY), rng)
+        return _by_channels(section, thresholds, border, rng)
+    return _by_density(section, thresholds.get(DENSITY), border, rng)
 
 
 def _column(name: str) -> str:
@@ -141,7 +147,10 @@ def _column(name: str) -> str:
 
 
 def _by_density(
-    section: StainedSection, threshold: float | None, rng: np.random.Generator
+    section: StainedSection,
+    threshold: float | None,
+    border: TypeBorder | None,
+    rng: np.random.Generator,
 ) -> FiberTypes:
     """Type the fibers of a bright-field section by how dark they are."""
     entry = stain_entry(section.stain)
@@ -168,13 +177,15 @@ def _by_density(
             return _untyped(section.table, section.stain, polarity.why_not, values, model)
         shares = level_posteriors(found.mixture, values, section.places, section.limits)
         probabilities = probabilities_of_levels(polarity, *shares)
+        if border is not None:
+            probabilities = move_border(probabilities, border)
         separation = min(found.separations)
     # what lies between type I and another is as likely either
     type_i = probability_of_type_i(probabilities, 0.5)
     frame = section.named(probabilities, type_i)
-    border = check_border_layer(section.table, frame["type_i_posterior"].to_numpy(), section.limits)
+    layers = check_border_layer(section.table, frame["type_i_posterior"].to_numpy(), section.limits)
     checks = [{"name": "levels", "agrees": polarity.agrees, "text": polarity.text}]
-    checks.append({"name": "border layer", **border})
+    checks.append({"name": "border layer", **layers})
     return _finish(
         section,
         frame,
@@ -190,11 +201,15 @@ def _by_density(
         },
         checks=checks,
         tells_hybrids=polarity.between != UNDETERMINED and threshold is None,
+        moved=border if threshold is None else None,
     )
 
 
 def _by_channels(
-    section: StainedSection, thresholds: dict[str, float], rng: np.random.Generator
+    section: StainedSection,
+    thresholds: dict[str, float],
+    border: TypeBorder | None,
+    rng: np.random.Generator,
 ) -> FiberTypes:
     """Type the fibers of an immunofluorescence by the channels in which they are bright."""
     names = [name for name in TYPE_CHANNELS if name in section.values]
@@ -236,6 +251,10 @@ def _by_channels(
     absent = tuple(name for name in TYPE_CHANNELS if name not in names)
     # a channel in which no fiber stands out may hide the type that would be left over
     probabilities, by_exclusion = combine_channels(positive, absent=() if dull else absent)
+    if thresholds:
+        border = None
+    elif border is not None:
+        probabilities = move_border(probabilities, border)
     frame = section.named(probabilities, probability_of_type_i(probabilities, None))
     notes += [
         f"Channel {name} shows no two levels of brightness: no fiber counts as positive in it."
@@ -257,6 +276,7 @@ def _by_channels(
         polarity={"positive": list(positive), "by_exclusion": by_exclusion or None},
         checks=check_channels(positive, section.limits),
         tells_hybrids=len(positive) > 1,
+        moved=border,
         notes=notes,
     )
 
@@ -271,6 +291,7 @@ def _finish(
     polarity: dict[str, Any],
     checks: list[dict[str, Any]],
     tells_hybrids: bool,
+    moved: TypeBorder | None,
     notes: list[str] | None = None,
 ) -> FiberTypes:
     entry = stain_entry(section.stain)
@@ -285,6 +306,11 @@ def _finish(
         notes.append(
             f"{small} small fibers were not typed: denervated fibers are dark in {entry['title']}, "
             "whatever their type."
+        )
+    if moved is not None:
+        notes.append(
+            "The border between types I and II lies where people have corrected it in other "
+            f"sections (slope {moved.slope:.3g}, offset {moved.offset:.3g} of the logit)."
         )
     against = [check for check in checks if check["agrees"] is False]
     notes += [f"Check of the types ({check['name']}): {check['text']}." for check in against]

@@ -69,6 +69,11 @@ def _fascicle_tests(summary: Summary) -> bool:
     return bool(tested.get("n_tested"))
 
 
+def _learned(summary: Summary) -> bool:
+    made_by = summary.get("provenance") or {}
+    return bool((made_by.get("configuration") or {}).get("rules"))
+
+
 _RUIFROK = "Ruifrok & Johnston 2001, Anal Quant Cytol Histol 23:291"
 _DUBOWITZ = "Dubowitz & Brooke 1973, Muscle Biopsy: A Modern Approach"
 
@@ -83,6 +88,11 @@ METHODS = (
         "and so was what lies around and between all fibers; types, conditions and exclusions that "
         "the person decided stand in the place of those that were measured.",
         lambda summary: bool(summary.get("review")),
+    ),
+    Method(
+        "Limits of conditions, or the border between fiber types, were refitted to what people "
+        "corrected in other sections; the settings and the card of the model tell them.",
+        _learned,
     ),
     Method(
         "Dyes are separated by optical density, with directions estimated from the slide itself.",

@@ -66,6 +66,7 @@ from biopsy_ai.result_names import (
     REPORT_FILE,
     REPORT_PDF_FILE,
     ROISET_FILE,
+    SIGNS_FILE,
     SIZES_FILE,
     SUMMARY_FILE,
     THUMBNAIL_FILE,
@@ -88,6 +89,7 @@ RESULT_FILES = (
     TISSUE_FILE,
     FASCICLES_FILE,
     QUALITY_FILE,
+    SIGNS_FILE,
     CONTACTS_FILE,
     OVERLAY_FILE,
     NUCLEI_OVERLAY_FILE,
@@ -138,6 +140,7 @@ def result_files(analysis: Analysis) -> tuple[str, ...]:
         TISSUE_FILE: tissue,
         FASCICLES_FILE: fascicles,
         QUALITY_FILE: analysis.quality is not None,
+        SIGNS_FILE: analysis.signs is not None,
         CONTACTS_FILE: analysis.patterns is not None,
         NUCLEI_OVERLAY_FILE: labeled,
         TISSUE_OVERLAY_FILE: tissue,
@@ -210,6 +213,8 @@ def save_analysis(
             step(write_csv, folder / NUCLEI_FILE, _with_class_names(analysis.nuclei))
         if analysis.quality is not None:
             step(write_csv, folder / QUALITY_FILE, analysis.quality)
+        if analysis.signs is not None:
+            step(write_csv, folder / SIGNS_FILE, analysis.signs)
         if analysis.patterns is not None:
             step(write_csv, folder / CONTACTS_FILE, analysis.patterns.contacts.table())
         polygons = dict(
@@ -301,7 +306,7 @@ def _pictures(
 
 
 def _limits_of(analysis: Analysis) -> Limits:
-    return Limits(analysis.config.measurement.limits)
+    return analysis.config.limits_in_force
 
 
 def _draw_sizes(path: Path, analysis: Analysis) -> Image | None:

@@ -15,6 +15,7 @@ MARKS = {
     "E": "engineering proposal without literature behind the number, to be calibrated",
     "default": "a setting that the user can change",
     "user": "set by the user",
+    "learned": "refitted to what people corrected",
 }
 """How far a number can be trusted, by its mark."""
 

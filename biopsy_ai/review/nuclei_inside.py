@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from biopsy_ai.labels import LabelArray, view_on_grid
 from biopsy_ai.measure.depth import fill_holes
 from biopsy_ai.measure.nuclei import count_nuclei, measure_nuclei
-from biopsy_ai.measure.reference import Limits
 
 if TYPE_CHECKING:
     from biopsy_ai.saved import SavedAnalysis
@@ -45,7 +44,7 @@ class NucleiInside:
     def __init__(self, saved: SavedAnalysis) -> None:
         self._nuclei = saved.segmentation.nuclei if saved.nuclei is not None else None
         self._mpp = saved.segmentation.mpp
-        self._limits = Limits(saved.config.measurement.limits)
+        self._limits = saved.config.limits_in_force
         self._tiles: list[_Tile] = []
         self._owners: list[int] = []
         self.reach_px = (0, 0)

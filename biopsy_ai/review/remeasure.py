@@ -20,7 +20,6 @@ from biopsy_ai.measure import measure_fibers
 from biopsy_ai.measure.angularity import angularity_scores
 from biopsy_ai.measure.exclusion import BETWEEN_REASONS, join_reasons
 from biopsy_ai.measure.fibers import CUT, SHAPE_COLUMNS, SIZE_COLUMNS
-from biopsy_ai.measure.reference import Limits
 from biopsy_ai.review.nuclei_inside import COUNTED, NucleiInside
 from biopsy_ai.review.patch import Box
 
@@ -140,7 +139,7 @@ def measure_again(
     inherited = [_without(str(text), *CUT) for text in rows["excluded"]]
     values["excluded"] = join_reasons(measured["excluded"], inherited)
     rows = rows.assign(**{name: value for name, value in values.items() if name in rows})
-    limits = Limits(saved.config.measurement.limits)
+    limits = saved.config.limits_in_force
     rows["angularity"] = angularity_scores(rows, limits, reference=original)
     return Remeasured(ids, boxes, rows.astype(original.dtypes))
 

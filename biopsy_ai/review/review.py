@@ -188,7 +188,8 @@ class Review(LoggedSection):
 
         May run in another thread, as `save`; see `biopsy_ai.review.training_export`.
         """
-        from biopsy_ai.review.training_export import ReviewedSection, export_training
+        from biopsy_ai.review.reviewed_section import ReviewedSection
+        from biopsy_ai.review.training_export import export_training
 
         with self._guard:
             section = ReviewedSection(

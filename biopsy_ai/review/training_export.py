@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +14,22 @@ from numpy.typing import NDArray
 
 from biopsy_ai import __version__
 from biopsy_ai.config import OUTLINE_MPP
-from biopsy_ai.corrections import Corrections
 from biopsy_ai.errors import ReviewError
 from biopsy_ai.formats.files import output_folder, remove_result, replacing
 from biopsy_ai.formats.label_image import write_label_image
-from biopsy_ai.formats.tables import printable
+from biopsy_ai.formats.tables import printable, write_csv
 from biopsy_ai.formats.tiled_tiff import write_tiled_tiff
-from biopsy_ai.labels import LabelArray, view_on_grid
+from biopsy_ai.labels import view_on_grid
 from biopsy_ai.progress import Progress
 from biopsy_ai.review.log import LOG_FILE
+from biopsy_ai.review.measured_fibers import measured_fibers
+from biopsy_ai.review.reviewed_section import ReviewedSection
 from biopsy_ai.yaml_text import load_yaml
 
 if TYPE_CHECKING:
-    from biopsy_ai.saved import SavedAnalysis
     from biopsy_ai.slides import Slide
 
+MEASURED_FILE = "measured.csv"
 IMAGE_FILE, FIBERS_FILE, KNOWN_FILE = "image.tif", "fibers.tif", "known.tif"
 TYPES_FILE, CONDITIONS_FILE, ITEM_FILE = "types.csv", "conditions.csv", "item.yaml"
 
@@ -47,37 +47,6 @@ CONTEXT_UM = 32.0
 """How much of the picture is given around what is known. [default]"""
 
 KNOWN = 255
-
-
-@dataclass(frozen=True, eq=False)
-class ReviewedSection:
-    """What of a review becomes training data.
-
-    Attributes
-    ----------
-    saved
-        The analysis.
-    labels, ids, boxes
-        Corrected label image, its fibers, and the box of each.
-    corrections
-        What a person decided.
-    """
-
-    saved: SavedAnalysis
-    labels: LabelArray
-    ids: NDArray[np.int64]
-    boxes: NDArray[np.int64]
-    corrections: Corrections
-
-    def seen(self) -> NDArray[np.bool_]:
-        """(n,) fibers whose outline a person saw and let stand, or drew.
-
-        Who leaves a fiber out of the statistics does not say that its outline is right.
-        """
-        decided = self.corrections
-        taken_in = [label for label, reason in decided.exclusions.items() if not reason]
-        looked_at = {*decided.outlines, *decided.accepted, *decided.types, *decided.conditions}
-        return np.isin(self.ids, [*looked_at, *taken_in])
 
 
 def export_training(
@@ -153,6 +122,7 @@ class _Grid:
             None if tissue is None else view_on_grid(tissue.classes, tissue.mpp, self.shape, mpp)
         )
         self.seen = section.ids[section.seen()]
+        self.measured = measured_fibers(section, whole_section=whole_section)
         found = saved.segmentation.ids
         self.gone = found[~np.isin(found, section.ids)]
 
@@ -291,6 +261,8 @@ def _write_item(folder: Path, grid: _Grid, box: tuple[int, int, int, int]) -> No
     corrections = section.corrections
     _write_words(folder / TYPES_FILE, "type", corrections.types, present)
     _write_words(folder / CONDITIONS_FILE, "condition", corrections.conditions, present)
+    measured = grid.measured[grid.measured["label"].isin(present)]
+    write_csv(folder / MEASURED_FILE, measured)
     log = section.saved.folder / LOG_FILE
     with replacing(folder / LOG_FILE) as temporary:
         temporary.write_bytes(log.read_bytes() if log.is_file() else b"")
@@ -311,6 +283,7 @@ def _item(section: ReviewedSection) -> dict[str, Any]:
         "image": IMAGE_FILE,
         "labels": FIBERS_FILE,
         "known": KNOWN_FILE,
+        "measured": MEASURED_FILE,
         "mpp": OUTLINE_MPP,
         "stain": str(image.get("stain") or "auto"),
         "slide": printable(str(image.get("file") or section.saved.name)),

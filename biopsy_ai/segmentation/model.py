@@ -323,9 +323,10 @@ def _check(model: Model) -> None:
     """Check that thresholds, architecture and weights fit this version."""
     import torch
 
+    from biopsy_ai.learned_rules import rules_of
     from biopsy_ai.segmentation.network import FiberNet
 
-    _ = model.nucleus_thresholds
+    _ = model.nucleus_thresholds, rules_of(model.spec)
     for name in THRESHOLD_SETS:
         model.thresholds_for(name)
     known = inspect.signature(FiberNet.__init__).parameters

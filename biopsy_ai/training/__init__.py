@@ -6,16 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from biopsy_ai.training.checking import check_dataset
+    from biopsy_ai.training.relearning import relearn_rules
     from biopsy_ai.training.retraining import retrain
     from biopsy_ai.training.run import train_model, tune_model
     from biopsy_ai.training.settings import TrainConfig
 
-__all__ = ["TrainConfig", "check_dataset", "retrain", "train_model", "tune_model"]
+__all__ = [
+    "TrainConfig",
+    "check_dataset",
+    "relearn_rules",
+    "retrain",
+    "train_model",
+    "tune_model",
+]
 
 # Imported when asked for: the command line reads the settings, and must not wait for torch.
 _HOMES = {
     "TrainConfig": "settings",
     "check_dataset": "checking",
+    "relearn_rules": "relearning",
     "retrain": "retraining",
     "train_model": "run",
     "tune_model": "run",

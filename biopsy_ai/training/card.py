@@ -8,6 +8,7 @@ from typing import Any
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.training.retraining_card import retraining_part
+from biopsy_ai.training.rules_card import rules_lines
 
 START_MARK = "<!-- generated: start -->"
 END_MARK = "<!-- generated: end -->"
@@ -73,6 +74,7 @@ def _generated(spec: Mapping[str, Any]) -> str:
         "**For research use only. Not for use in diagnostic procedures.**",
         "",
         *retraining_part(spec),
+        *rules_lines(spec),
         "## Trained on",
         "",
         *_materials(spec),

@@ -72,6 +72,8 @@ class DatasetItem:
         Mask, not 0 where the labels are known; None where they are known everywhere.
     nuclei
         Label image or mask of the nuclei.
+    measured
+        Table of what was measured of the fibers that a person reviewed, and what was said of them.
     slide, patient
         What the picture was cut from; `patient` is empty where it is not said.
     reviewers
@@ -88,6 +90,7 @@ class DatasetItem:
     coco: CocoImage | None = None
     known: Path | None = None
     nuclei: Path | None = None
+    measured: Path | None = None
     patient: str = ""
     shrink_um: float = 0.0
     reviewers: tuple[str, ...] = ()
@@ -193,7 +196,9 @@ def _add_reviewed(found: Dataset, folder: Path, root: Path, options: ItemOptions
         if not isinstance(item, Mapping):
             raise ValueError("no mapping")
         image, labels = (_inside(folder, item[key]) for key in ("image", "labels"))
-        known = _inside(folder, item["known"]) if item.get("known") else None
+        known, measured = (
+            _inside(folder, item[key]) if item.get(key) else None for key in ("known", "measured")
+        )
         mpp = float(item["mpp"])
         channel = item.get("channel")
         reviewers = tuple(str(name) for name in item.get("reviewers") or ())
@@ -202,6 +207,7 @@ def _add_reviewed(found: Dataset, folder: Path, root: Path, options: ItemOptions
             image=image,
             labels=labels,
             known=known,
+            measured=measured,
             slide=str(item.get("image_sha256") or item.get("slide") or folder.name),
             patient=str(item.get("patient") or ""),
             reviewers=reviewers,
@@ -219,7 +225,8 @@ def _add_reviewed(found: Dataset, folder: Path, root: Path, options: ItemOptions
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         found.problems.append(Problem(file, f"cannot be read ({error}). Export the review again."))
     else:
-        missing = [p for p in (image, labels, known) if p is not None and not p.is_file()]
+        files = (image, labels, known, measured)
+        missing = [file for file in files if file is not None and not file.is_file()]
         found.problems += [Problem(p, "is missing. Export the review again.") for p in missing]
         if not missing:
             found.items.append(read)

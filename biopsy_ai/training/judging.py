@@ -207,9 +207,9 @@ def compare(slides: Sequence[SlideScore], *, seed: int = 0) -> Comparison:
     values = _f1(old), _f1(new)
     return Comparison(
         tuple(slides),
-        _interval(values[0], spread[:, 0], len(groups)),
-        _interval(values[1], spread[:, 1], len(groups)),
-        _interval(values[1] - values[0], spread[:, 1] - spread[:, 0], len(groups)),
+        interval_of(values[0], spread[:, 0], len(groups)),
+        interval_of(values[1], spread[:, 1], len(groups)),
+        interval_of(values[1] - values[0], spread[:, 1] - spread[:, 0], len(groups)),
         len(groups),
         int(old[:, 0].sum() + old[:, 2].sum()),
     )
@@ -276,8 +276,9 @@ def _f1(counts: NDArray[np.integer]) -> float:
     return float(2 * found / total) if total else float("nan")
 
 
-def _interval(value: float, spread: NDArray[np.float64], n_groups: int) -> Interval:
-    if n_groups < 2:
+def interval_of(value: float, spread: NDArray[np.float64], n_groups: int) -> Interval:
+    """Give a value the interval that holds 95 % of what a bootstrap gave."""
+    if n_groups < 2 or np.isnan(spread).all():
         return Interval(value, float("nan"), float("nan"))
     low, high = np.nanquantile(spread, (0.025, 0.975))
     return Interval(value, float(low), float(high))

@@ -108,6 +108,46 @@ def load_dataset(
     return loaded
 
 
+def find_measured(dataset: Dataset) -> list[LoadedItem]:
+    """Take up the pictures of reviews of which it was written down what was measured of the fibers.
+
+    Nothing of the pictures is read but their hashes. What is wrong is added to the problems of the
+    dataset, and pictures without such a table are told of.
+
+    Returns
+    -------
+    list of LoadedItem
+        Without arrays; ``n_fibers`` are those that a person looked at.
+    """
+    from biopsy_ai.training.reviewed_fibers import read_measured
+
+    found = []
+    for item in dataset.items:
+        if item.measured is None:
+            dataset.notes.append(f"{item.name}: was not exported with what was measured of it.")
+            continue
+        try:
+            n = int(read_measured(item.measured)["reviewed"].sum())
+        except BiopsyError as error:
+            dataset.problems.append(Problem.of(item.measured, error))
+            continue
+        origin = {"image_sha256": file_sha256(item.image), **_of_measured(item)}
+        found.append(LoadedItem(item, Path(), "", n, origin))
+    if not found and not dataset.problems:
+        dataset.problems.append(
+            Problem(
+                Path("all pictures"),
+                "no review tells what was measured of its fibers. Analyze the sections with this "
+                "version of biopsy-ai, review them and save the reviews as training data.",
+            )
+        )
+    return found
+
+
+def _of_measured(item: DatasetItem) -> dict[str, str]:
+    return {} if item.measured is None else {"measured_sha256": file_sha256(item.measured)}
+
+
 def load_item(item: DatasetItem, folder: Path) -> tuple[LoadedItem | None, list[Problem]]:
     """Read and check one picture, and put its arrays down in `folder`.
 
@@ -121,9 +161,15 @@ def load_item(item: DatasetItem, folder: Path) -> tuple[LoadedItem | None, list[
     from biopsy_ai.segmentation.thresholds import threshold_set
     from biopsy_ai.slides import open_slide
     from biopsy_ai.training.real import shrink_labels, single_nuclei
+    from biopsy_ai.training.reviewed_fibers import read_measured
 
     options = item.options
     channels = None if options.channel is None else {"border": options.channel}
+    if item.measured is not None:
+        try:
+            read_measured(item.measured)
+        except BiopsyError as error:
+            return None, [Problem.of(item.measured, error)]
     try:
         with open_slide(item.image, mpp=options.mpp, channels=channels) as slide:
             shape = slide.grid_shape(OUTLINE_MPP)
@@ -168,6 +214,7 @@ def load_item(item: DatasetItem, folder: Path) -> tuple[LoadedItem | None, list[
     origin |= {
         "labels_sha256": file_sha256(item.labels),
         "known_sha256": file_sha256(item.known) if item.known else None,
+        **_of_measured(item),
         "nuclei_sha256": file_sha256(item.nuclei) if item.nuclei else None,
         "mpp": list(mpp),
         "channel": options.channel,

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import output_folder
+from biopsy_ai.learned_rules import RULES
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.device import choose_device, keep_memory
-from biopsy_ai.segmentation.model import SPEC_FILE, load_model, save_model
+from biopsy_ai.segmentation.model import load_model, save_model
 from biopsy_ai.training.bank import claim_bank, render_bank
 from biopsy_ai.training.checking import CheckedDataset, check_dataset
 from biopsy_ai.training.collection import ItemOptions
@@ -28,10 +29,11 @@ from biopsy_ai.training.held_out import (
     judged_samples,
     watched_parts,
 )
-from biopsy_ai.training.judging import Comparison, Counts, SlideScore, Verdict, compare, judge
-from biopsy_ai.training.loading import LoadedItem
+from biopsy_ai.training.judging import Comparison, Counts, SlideScore, compare, judge
 from biopsy_ai.training.losses import unweigh_classes, weigh_classes
 from biopsy_ai.training.own_crops import OwnCrops
+from biopsy_ai.training.relearning import learn_from_reviews, rules_part
+from biopsy_ai.training.retrained import Retrained, check_out, learned_from, record
 from biopsy_ai.training.run import ancestor, folder_card, work_folder
 from biopsy_ai.training.settings import FINE_SECTIONS, FINE_TUNING, TrainConfig
 from biopsy_ai.training.trainer import (
@@ -72,29 +74,6 @@ class TrainingStep:
 StepReport: TypeAlias = Callable[[TrainingStep], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Retrained:
-    """A model that went on learning.
-
-    Attributes
-    ----------
-    folder
-        Where it stands.
-    held_out
-        Old and new on slides that were not learned from; None if there were none.
-    samples
-        Old and new on the synthetic samples; None in an installation without.
-    seconds
-        That this call took.
-    """
-
-    folder: Path
-    verdict: Verdict
-    held_out: Comparison | None
-    samples: Comparison | None
-    seconds: float
-
-
 def retrain(
     path: str | Path,
     out: str | Path,
@@ -107,6 +86,7 @@ def retrain(
     config: TrainConfig = FINE_TUNING,
     sections: int = FINE_SECTIONS,
     held_out: Collection[str] = (),
+    rules: bool = True,
     skip_problems: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -139,6 +119,9 @@ def retrain(
         How to train, and how many synthetic sections to render against forgetting.
     held_out
         Names of pictures, slides or patients to judge on; chosen if empty.
+    rules
+        Whether rules of conditions and types are refitted, too, where there are reviewed fibers;
+        see `biopsy_ai.training.relearning`.
     skip_problems
         Leave out pictures with problems instead of stopping.
     overwrite
@@ -163,7 +146,7 @@ def retrain(
     work = work_folder(out) if work is None else Path(work)
     chosen = choose_device(device)
     base = load_model(start)
-    _check_out(out, base, overwrite=overwrite)
+    check_out(out, base, overwrite=overwrite)
     try:
         checked = check_dataset(
             path,
@@ -201,6 +184,12 @@ def retrain(
         crops = OwnCrops(training, bank, crop_px=config.crop_px, own_share=config.real_share)
         network = _trained(base, crops, work, config, fingerprint, slides, chosen, report, progress)
         new = count_slides(as_model(network, base), [*slides, *samples], chosen, progress=progress)
+        refitted = None
+        name = name or out.resolve().name
+        if rules:
+            refitted = learn_from_reviews(
+                checked, base, model=f"{name} {version}", seed=config.seed
+            )
     finally:
         # Made anew by every call, and large.
         shutil.rmtree(work / "items", ignore_errors=True)
@@ -209,23 +198,26 @@ def retrain(
     on_samples = _compared(samples, old[n:], new[n:]) if samples else None
     verdict = judge(on_held_out, on_samples)
     spec = {
-        "name": name or out.resolve().name,
+        "name": name,
         "version": version,
         "ready": verdict.ready,
         "ready_reason": verdict.text,
         "architecture": base.spec["architecture"],
         **{key: base.spec[key] for key in base.spec if key.endswith("thresholds")},
         "training": asdict(config) | {"sections": sections},
-        "trained_on": [_record(one) for one in training],
-        "held_out": [_record(one) for one in held],
+        "trained_on": [record(one) for one in training],
+        "held_out": [record(one) for one in held],
         "comparison": {
             "held_out": on_held_out.as_dict() if on_held_out else None,
             "samples": on_samples.as_dict() if on_samples else None,
         },
         "start": ancestor(base),
     }
+    if learned := rules_part(checked, base, refitted):
+        spec[RULES] = learned
     save_model(out, network, spec, card=folder_card(out, spec))
-    return Retrained(out, verdict, on_held_out, on_samples, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Retrained(out, verdict, on_held_out, on_samples, seconds, refitted)
 
 
 def _clear_other(work: Path, fingerprint: Mapping[str, Any], config: TrainConfig) -> None:
@@ -237,31 +229,6 @@ def _clear_other(work: Path, fingerprint: Mapping[str, Any], config: TrainConfig
         for name in (CHECKPOINT_FILE, LOG_FILE):
             (work / name).unlink(missing_ok=True)
         shutil.rmtree(work / "bank", ignore_errors=True)
-
-
-def learned_from(spec: Mapping[str, Any]) -> set[str]:
-    """Slides, and hashes of pictures, that a model and those before it were retrained on."""
-    part: Mapping[str, Any] | None = spec
-    seen: set[str] = set()
-    while part is not None:
-        for item in part.get("trained_on", ()):
-            seen.update(str(item[key]) for key in ("slide", "image_sha256") if key in item)
-        part = part.get("start")
-    return seen
-
-
-def _check_out(out: Path, base: Model, *, overwrite: bool) -> None:
-    if not (out / SPEC_FILE).exists():
-        return
-    if out.resolve() == base.folder.resolve():
-        raise ConfigError(
-            f"{out}: this is the model to begin from. Choose another folder with --out."
-        )
-    if not overwrite:
-        raise ConfigError(
-            f"{out}: a model stands there already. Choose another folder with --out, or give "
-            "--overwrite."
-        )
 
 
 def _trained(
@@ -333,18 +300,3 @@ def _compared(
     return compare(
         [SlideScore(s.name, s.group, a, b) for s, a, b in zip(slides, old, new, strict=True)]
     )
-
-
-def _record(one: LoadedItem) -> dict[str, Any]:
-    """What the model card keeps of a picture."""
-    item = one.item
-    return {
-        "image": item.name,
-        "slide": item.slide,
-        "license": item.options.license,
-        "image_sha256": one.origin["image_sha256"],
-        "labels_sha256": one.origin["labels_sha256"],
-        "n_fibers": one.n_fibers,
-        **({"patient": item.patient} if item.patient else {}),
-        **({"reviewers": list(item.reviewers), "n_edits": item.n_edits} if item.reviewers else {}),
-    }

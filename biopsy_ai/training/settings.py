@@ -48,5 +48,8 @@ FINE_TUNING = TrainConfig(
 """How a model goes on learning from a user's own slides: briefly and gently. `real_share` is the
 share of the user's crops among synthetic ones. [default, by ``benchmarks/retraining.py``]"""
 
+LEARN = ("outlines", "rules")
+"""What of a model can go on learning from a user's own slides."""
+
 FINE_SECTIONS = 16
 """Synthetic sections that are rendered against forgetting. [default]"""

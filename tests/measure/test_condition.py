@@ -6,10 +6,12 @@ from biopsy_ai.measure.condition import (
     CONDITIONS,
     FLAGS,
     IN_ARTEFACT,
+    condition_probabilities,
     exclusion_reasons,
     flag_conditions,
-    robust_z,
+    flags_and_signs,
 )
+from biopsy_ai.measure.condition_signs import OF_FIBER, OF_STAIN, robust_z
 from biopsy_ai.measure.reference import Limits
 
 N = 100
@@ -244,6 +246,34 @@ def test_what_was_not_measured_is_unknown(tables):
     assert few["hypercontracted"].isna().all(), "ten fibers are no reference"
     none = flag_conditions(*(table[:0] for table in tables))
     assert len(none) == 0
+
+
+def test_flags_can_be_told_again_by_their_signs(tables):
+    fibers, interior, counts = tables
+    interior.loc[:2, ["eosin", "clear_share", "cleft_share"]] = [0.25, 0.1, 0.3]
+    counts.loc[:2, "n_internal_nuclei"] = 4
+    interior.loc[2, "artefact_share"] = 0.5
+    fibers.loc[3, "excluded"] = "cut by the image border"
+    flags, signs = flags_and_signs(fibers, interior, counts)
+    pd.testing.assert_frame_equal(flags, flag_conditions(fibers, interior, counts))
+    assert list(signs.columns) == ["label", "is_counted", *OF_FIBER, "in_artefact", *OF_STAIN]
+    assert signs.index[signs["in_artefact"]].tolist() == [2]
+    assert signs.index[~signs["is_counted"]].tolist() == [3]
+    assert signs["eosin_z"][0] < -5
+    again = condition_probabilities(signs)
+    pd.testing.assert_frame_equal(again, flags[list(CONDITIONS)])
+    strict = Limits({"cleft_share_above": 0.4, "pale_z": 20.0, "uneven_z": 20.0})
+    expected = flag_conditions(fibers, interior, counts, limits=strict)[list(CONDITIONS)]
+    pd.testing.assert_frame_equal(condition_probabilities(signs, strict), expected)
+
+
+def test_signs_of_a_stain_without_holes_are_unknown(tables):
+    _, signs = flags_and_signs(*tables, stain="nadh")
+    assert signs[["clear_share", "holes_per_1000_um2"]].isna().all().all()
+    assert signs["cleft_share"].notna().all()
+    _, signs = flags_and_signs(tables[0])
+    assert signs[list(OF_STAIN)].isna().all().all()
+    assert signs["circularity"].notna().all()
 
 
 def test_robust_z():

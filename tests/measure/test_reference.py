@@ -62,6 +62,14 @@ def test_a_limit_of_the_user_says_so_and_names_the_default() -> None:
     assert reference("min_fibers").value == DEFAULTS["min_fibers"] == 100
 
 
+def test_a_limit_of_the_model_stands_between_the_user_and_the_default() -> None:
+    limits = Limits({"pale_z": 3.0}, {"pale_z": 1.5, "opaque_z": 1.8}, "refitted to 300 fibers")
+    assert [limits[name] for name in ("pale_z", "opaque_z", "uneven_z")] == [3.0, 1.8, 4.0]
+    assert [limits.reference(name).mark for name in ("pale_z", "opaque_z")] == ["user", "learned"]
+    source = limits.reference("opaque_z").source
+    assert source.startswith("refitted to 300 fibers; the default is 2.5 (eosin")
+
+
 def test_every_default_is_a_limit_that_the_user_may_set() -> None:
     check_limits({name: entry.value for name, entry in all_references().items()})
 

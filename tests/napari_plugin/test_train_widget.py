@@ -214,6 +214,16 @@ def test_a_model_that_is_ready_is_adopted_at_once(widget: TrainWidget, qtbot: An
         assert widget.base.findData("/models/mine") >= 0
 
 
+def test_the_verdict_tells_of_the_rules(widget: TrainWidget) -> None:
+    text = "Split: taken over.\nNecrotic: not taken over. It is no better there."
+    widget._made = READY | {"rules": {"text": text}}
+    widget._show_made(failed=False)
+    assert text in widget.verdict.text
+    widget._made = READY | {"rules": None}
+    widget._show_made(failed=False)
+    assert "Split" not in widget.verdict.text
+
+
 def test_cancel_keeps_what_was_learned(
     widget: TrainWidget, qtbot: Any, data: Path, tmp_path: Path
 ) -> None:

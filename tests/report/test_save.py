@@ -54,6 +54,7 @@ class Done:
     fascicles: Fascicles | None = None
     quality: pd.DataFrame | None = None
     patterns: Any = None
+    signs: pd.DataFrame | None = None
     summary: dict[str, Any] = field(
         default_factory=lambda: {"warnings": ["a"], "provenance": {"outlines_sha256": "abc"}}
     )
@@ -87,6 +88,7 @@ def all_done(fibers, segmentation) -> Done:
         fascicles=fascicles_of(segmentation),
         quality=tiles,
         patterns=patterns_of(fibers),
+        signs=fibers[["label"]].assign(eosin_z=0.5),
         config=AnalysisConfig(measurement=MeasurementConfig(limits={"min_fibers": 20})),
     )
 
@@ -126,6 +128,7 @@ def test_all_results_of_a_section_stand_in_the_folder_and_agree(tmp_path, all_do
     assert nuclei["label"].tolist() == all_done.nuclei["label"].tolist()
     assert set(nuclei["tissue_class"]) == {"fiber"}
     assert len(pd.read_csv(folder / "quality.csv")) == 1
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "signs.csv"), all_done.signs)
     assert len(pd.read_csv(folder / "contacts.csv")) == len(all_done.fibers) - 1
 
 

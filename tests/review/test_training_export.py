@@ -23,6 +23,7 @@ FILES = {
     "review.jsonl",
     "types.csv",
     "conditions.csv",
+    "measured.csv",
     "item.yaml",
 }
 
@@ -50,6 +51,7 @@ def test_the_item_holds_picture_labels_and_who_made_them(review, tmp_path):
         "image": "image.tif",
         "labels": "fibers.tif",
         "known": "known.tif",
+        "measured": "measured.csv",
         "mpp": 0.5,
         "stain": "he",
         "slide": "section.tif",

@@ -35,6 +35,42 @@ def test_a_mark_that_is_not_closed_loses_nothing():
     assert model_card(SPEC, old).endswith(old)
 
 
+def test_rules_that_were_learned_are_told():
+    assert "## Rules" not in model_card(SPEC)
+    scores = {"precision": 0.5, "recall": None, "f1": 0.25, "log_loss": 0.4}
+    held_out = {"judged_by": "f1", "n_yes": 9, "n_fibers": 80, "n_groups": 2}
+    rule = {
+        "name": "split",
+        "n_fibers": 300,
+        "n_yes": 12,
+        "taken": False,
+        "reason": "It is no better there.",
+        "numbers": {"cleft_share_above": {"old": 0.25, "new": 0.2}},
+        "held_out": held_out | {"old": scores, "new": scores},
+    }
+    rules = {
+        "limits": {},
+        "types": {},
+        "source": "",
+        "n_fibers": 400,
+        "n_slides": 3,
+        "n_corrected": 40,
+        "refitted": [rule, {**rule, "name": "sdh", "held_out": None}],
+        "learned_from": [{"image": "a|b"}],
+        "held_out": [],
+    }
+    card = model_card(SPEC | {"rules": rules})
+    assert "Refitted to 400 reviewed fibers of 3 slides, 40 of them corrected" in card
+    assert "held out: none. Learned from: a/b." in card
+    assert "| split | cleft_share_above 0.25 → 0.2 | 12 of 300 | 9 of 80, 2 slides | " in card
+    assert "| 0.500 → 0.500 | – → – | 0.250 → 0.250 | 0.400 → 0.400 | no |" in card
+    assert "- types in sdh: It is no better there." in card
+    assert "No rule was taken over" in card
+    in_force = {"limits": {"pale_z": 1.5}, "types": {"sdh": {"slope": 0.8, "offset": -1.0}}}
+    card = model_card(SPEC | {"rules": rules | in_force | {"source": "refitted"}})
+    assert "In force: `pale_z` 1.5, types in sdh: slope 0.8, offset -1 (refitted)." in card
+
+
 def test_a_start_of_unknown_origin_is_told():
     first = {"name": "old", "version": "1", "weights_sha256": "ab" * 32}
     card = model_card(SPEC | {"start": first})

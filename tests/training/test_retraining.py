@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from drawn_datasets import drawn_section, shifted, write_pair, write_reviewed
+from drawn_reviewed_fibers import write_measured
 
 from biopsy_ai.errors import Cancelled, ConfigError, TrainingDataError
 from biopsy_ai.segmentation import InstanceThresholds, load_model, save_model
@@ -21,7 +22,8 @@ from biopsy_ai.training import TrainConfig, retraining
 from biopsy_ai.training.bank import write_bank_section
 from biopsy_ai.training.held_out import JudgedSlide
 from biopsy_ai.training.judging import Verdict
-from biopsy_ai.training.retraining import learned_from, retrain
+from biopsy_ai.training.retrained import learned_from
+from biopsy_ai.training.retraining import retrain
 
 pytest.importorskip("torchvision", reason="pip install biopsy-ai[train]")
 
@@ -126,6 +128,23 @@ def test_a_model_is_retrained_compared_and_described(train, data, base) -> None:
     assert "began from the weights of tiny 7" in card
     assert not (data / "work").exists()
     assert not (made.folder.with_name("mine-work") / "items").exists()
+
+
+def test_rules_are_learned_beside_the_network(train, tmp_path) -> None:
+    for number in (1, 2, 3):
+        write_measured(tmp_path / "data" / f"slide{number}", number)
+    made = train(tmp_path / "data", held_out=["slide3"])
+    spec = load_model(made.folder).spec
+    assert spec["rules"]["limits"] == made.rules.in_force.limits
+    assert made.rules.in_force.limits["cleft_share_above"] < 0.2
+    assert "network_of" not in spec["rules"]
+    assert "Split: taken over." not in spec["ready_reason"], "outlines alone decide here"
+    card = (made.folder / "README.md").read_text(encoding="utf-8")
+    assert "## Rules of conditions and types" in card
+    # a network that goes on learning keeps them
+    told = train(tmp_path / "data", start=made.folder, out="next", rules=False)
+    assert told.rules is None
+    assert load_model(told.folder).spec["rules"] == spec["rules"]
 
 
 def test_weights_change_and_statistics_do_not(train, base) -> None:
