@@ -108,7 +108,7 @@ class Teller:
             if found is not None:
                 say(f"F1 on {title}: old {found.old}, new {found.new}, change {found.gain}")
         say(made.verdict.text)
-        if made.rules is not None and made.rules.text not in made.verdict.reasons:
+        if made.rules is not None:
             say(made.rules.text)
         ready = "ready for use" if made.verdict.ready else "NOT ready for use"
         say(f"Model written to {made.folder}, {ready} ({made.seconds / 60:.1f} min).")

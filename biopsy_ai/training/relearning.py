@@ -54,12 +54,8 @@ def relearn_rules(
     name = name or out.resolve().name
     rules = learn_from_reviews(checked, base, model=f"{name} {version}", seed=seed)
     assert rules is not None
-    reasons = [rules.text]
-    if not rules.taken:
-        reasons.insert(0, "No rule was learned, so nothing is better than in the old model.")
-    if base.warning:
-        reasons.insert(0, base.warning)
-    verdict = Verdict(bool(rules.taken) and not base.warning, tuple(reasons))
+    reasons = tuple(text for text in (base.warning, rules.summary) if text)
+    verdict = Verdict(bool(rules.taken) and not base.warning, reasons)
     spec = {
         **base.spec,
         "name": name,

@@ -121,6 +121,17 @@ class LearnedRules:
         return tuple(rule for rule in self.rules if rule.taken)
 
     @property
+    def summary(self) -> str:
+        """How many earned their place, and which."""
+        if self.taken:
+            names = ", ".join(rule.title for rule in self.taken)
+            return f"{len(self.taken)} of {len(self.rules)} rules earned their place: {names}."
+        why = {rule.reason for rule in self.rules}
+        # the same of all, such as that there is nothing to judge on
+        same = f" {why.pop()}" if len(why) == 1 else ""
+        return f"No rule was learned, so nothing is better than in the old model.{same}"
+
+    @property
     def text(self) -> str:
         """What came of the rules, a line each."""
         if not self.rules:

@@ -257,3 +257,16 @@ def test_stains_are_drawn_recognised_and_counted(load) -> None:
     table = stains.confusion(calls)
     assert table.startswith("| drawn | he |")
     assert len(table.splitlines()) == 2 + len(calls)
+
+
+def test_spoiled_corrections_are_spoiled(load):
+    rules = load("rules")
+    said = ["I", "IIA", "", "II"], ["split", "normal", "", "necrotic;split"]
+    table = pd.DataFrame({"label": range(4), "type": said[0], "condition": said[1]})
+    by_lot = rules.by_lot(table, np.random.default_rng(0))
+    pairs = list(zip(by_lot["type"], by_lot["condition"], strict=True))
+    assert pairs != list(zip(*said, strict=True))
+    assert sorted(pairs) == sorted(zip(*said, strict=True))
+    opposite = rules.exchanged(table)
+    assert opposite["type"].tolist() == ["II", "I", "", "I"]
+    assert opposite["condition"].tolist() == ["normal", "regenerating", "regenerating", "normal"]

@@ -71,7 +71,9 @@ def test_rules_go_on_learning_and_the_network_stays(relearn, base):
     card = (made.folder / "README.md").read_text(encoding="utf-8")
     assert "The network is that of tiny 7." in card
     assert "| split | cleft_share_above 0.25 → 0.1" in card
-    assert "Split: taken over." in made.verdict.text
+    expected = "2 of 2 rules earned their place: split, types in atpase:9.4."
+    assert made.verdict.text == new.spec["ready_reason"] == expected
+    assert "Split: taken over." in made.rules.text
     assert "In force: `cleft_share_above` 0.1" in card
 
 
