@@ -57,7 +57,7 @@ def flag_conditions(
     limits : Limits, optional
     stain : str
         Stain of the section, as in `biopsy_ai.config.STAINS` or as recognised. In those of
-        `OXIDATIVE` holes are not judged, neither vacuoles nor those of ice crystals.
+        `OXIDATIVE` vacuoles are not judged, and holes of ice crystals only where they are many.
 
     Returns
     -------
@@ -94,8 +94,8 @@ def flag_conditions(
       own shape
     - artefact: a twentieth of the fiber in an artefact, or an artefact along 10 % of its outline,
       which hides the rest of it; dust over 3 %; or clear holes that are those of ice crystals and
-      no vacuoles: where more than a fifth of the fibers have any, or more than a twentieth have
-      many small ones
+      no vacuoles: where more than a fifth of the fibers have any (but in stains of
+      mitochondria), or more than a tenth have many small ones
     - edge: cut by the border of the image or region, or glass along 10 % of the outline
     """
     return flags_and_signs(fibers, interior, counts, fascicle, limits, stain)[0]
@@ -122,8 +122,10 @@ def flags_and_signs(
         if other is not None and not np.array_equal(other["label"], fibers["label"]):
             raise ValueError("the tables must hold the same fibers in the same order")
     kept = ~is_excluded(fibers)
-    signs = measure_signs(fibers, interior, counts, kept, holes=stain not in OXIDATIVE)
-    artefact = _artefact(interior, _holes(signs, limits)[1], limits)
+    textured = stain in OXIDATIVE
+    seen = measure_signs(fibers, interior, counts, kept, holes=True)
+    artefact = _artefact(interior, _holes(seen, limits, textured=textured)[1], limits)
+    signs = measure_signs(fibers, interior, counts, kept, holes=False) if textured else seen
     in_artefact = weakest(artefact, len(fibers)) >= CERTAIN
     signs = compare_stain(signs, fibers, interior, in_artefact, limits)
     rules = {
@@ -256,8 +258,11 @@ def _share(
     return Sign(sign.probability, factor * measured, words)
 
 
-def _holes(signs: pd.DataFrame, limits: Limits) -> tuple[Sign, Sign]:
-    """Signs of clear holes, and of such that ice crystals left behind."""
+def _holes(signs: pd.DataFrame, limits: Limits, *, textured: bool = False) -> tuple[Sign, Sign]:
+    """Signs of clear holes, and of such that ice crystals left behind.
+
+    In a textured stain a single clear place tells nothing, be it a core or a pale zone.
+    """
     words = "clear holes in {:.0f} % of it"
     holes = _share(signs, "clear_share", "clear_share_above", limits, words)
     dense = signs["holes_per_1000_um2"].to_numpy(float) > limits["ice_holes_above"]
@@ -269,7 +274,7 @@ def _holes(signs: pd.DataFrame, limits: Limits) -> tuple[Sign, Sign]:
     if among.any():
         if np.mean((found & dense & ~full)[among]) > limits["ice_fiber_share_dense"]:
             frozen |= dense & ~full
-        if np.mean(found[among]) > limits["ice_fiber_share"]:
+        if not textured and np.mean(found[among]) > limits["ice_fiber_share"]:
             frozen[:] = True
     ice = np.where(frozen, holes.probability, np.where(np.isnan(holes.probability), np.nan, 0.0))
     return holes, Sign(ice, holes.measured, "ice-crystal holes in {:.0f} % of it")

@@ -15,8 +15,9 @@ from biopsy_ai.measure.tissue import ARTEFACT, BACKGROUND
 from biopsy_ai.progress import Progress
 from biopsy_ai.slides.stain_separation import StainSeparation
 
-BESIDE_UM = 2.0
-"""What lies within this distance of a fiber lies beside it. [default]"""
+BESIDE_UM = 4.0
+"""What lies within this distance of a fiber lies beside it: where ink or a tear cuts a fiber, its
+outline ends up to 3 µm short of them. [default]"""
 COLUMNS = (
     "label",
     "density",
@@ -88,8 +89,9 @@ def measure_interior(
         median; ``clear_share`` the share of the inside in clear holes, 3 µm² and more that are
         less than 0.55 times as dense as the upper quartile of the fiber and stand out of its
         texture, ``holes_per_1000_um2`` how many there are on 1000 µm² of it; ``dust_share`` the
-        share of the fiber under spots that are dense and gray, as no dye is; ``cleft_share`` the
-        length of the longest cleft that opens at the border, over the equivalent diameter;
+        share of the fiber under spots that are dense and gray, as no dye is, and no nuclei;
+        ``cleft_share`` the length of the longest cleft that opens at the border, over the
+        equivalent diameter;
         ``artefact_share`` the share of the fiber in artefacts; ``artefact_beside`` and
         ``glass_share`` the shares of what lies beside it that are artefact and glass. With
         ``zones``, also the columns `biopsy_ai.measure.cores.ZONES`.

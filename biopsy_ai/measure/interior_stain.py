@@ -13,9 +13,7 @@ from biopsy_ai.slides.stain_separation import StainSeparation, separate_stains
 
 RIM_UM = 2.0
 """So much at the border of a fiber is not taken for its inside: nuclei and blur lie there (criteria
-§3.1: eroded by 2 µm). [default]"""
-HOLE_RIM_UM = 1.0
-"""The same where holes are sought; thin fibers have little else. [default]"""
+§3.1: eroded by 2 µm), and clear gaps where an outline runs a little wide. [default]"""
 SAMPLE_UM = 1.0
 """One pixel in so many µm is looked at, along each axis: a quarter of the work, and the same fibers
 are flagged on synthetic sections as with all pixels. [default]"""
@@ -89,18 +87,19 @@ def measure_stain(
     colors = colors.take(within, axis=0)
     densities = optical_densities(colors, white)
     of_fiber = rows.ravel()[within]
+    free = np.ones(len(within), bool)
+    if nuclei is not None:
+        free = np.ascontiguousarray(nuclei[looked_at]).ravel()[within] == 0
     dusty = np.zeros(rows.shape, np.uint8)
-    dusty.ravel()[within] = _is_dust(densities, of_fiber, len(wanted), limits)
-    size = _spots(dusty, rows, len(wanted), pixel_um2, limits["clear_hole_um2"])[1]
+    dusty.ravel()[within] = free & _is_dust(densities, of_fiber, len(wanted), limits)
+    size = _spots(dusty, rows, len(wanted), pixel_um2, limits["dust_spot_um2"])[1]
     area = np.bincount(of_fiber, minlength=len(wanted)) * pixel_um2
     measured[:, 6] = size / np.maximum(area, pixel_um2)
 
     depth = depth_below_border(rows, spacing).ravel()[within]
-    free = np.ones(len(within), bool)
-    if nuclei is not None:
-        free = np.ascontiguousarray(nuclei[looked_at]).ravel()[within] == 0
     total = densities @ np.ones(3, np.float32)
-    inner = np.flatnonzero(free & (depth > RIM_UM))
+    deep = free & (depth > RIM_UM)
+    inner = np.flatnonzero(deep)
     of_inner = of_fiber[inner]
     n = np.bincount(of_inner, minlength=len(wanted))
     low, median, high, top = quantiles_by_fiber(total[inner], of_inner, n, (0.25, 0.5, 0.75, 0.9))
@@ -116,11 +115,10 @@ def measure_stain(
     # of the denser part: as much as two fifths of a fiber may be holes
     below = high - limits["clear_density_spread"] * (top - high)
     below = np.where(stained, np.minimum(limits["clear_density_share"] * high, below), 0.0)
-    deep = free & (depth > HOLE_RIM_UM)
     clear = np.zeros(rows.shape, np.uint8)
     clear.ravel()[within] = deep & (total < below.astype(np.float32)[of_fiber])
     number, size = _spots(clear, rows, len(wanted), pixel_um2, limits["clear_hole_um2"])
-    area = np.bincount(of_fiber[deep], minlength=len(wanted)) * pixel_um2
+    area = n * pixel_um2
     measured[stained, 4] = size[stained] / area[stained]
     measured[stained, 5] = 1000.0 * number[stained] / area[stained]
     if not zones:

@@ -16,6 +16,10 @@ from biopsy_ai.tissue_classes import FIBER
 COARSE = 2
 """Seeds are found, flooded and merged on maps averaged over squares of this side, pixels."""
 
+VOTE = 8
+"""Added to the class of a pixel that the network would call artefact for a little more."""
+CLASS_BITS = VOTE - 1
+
 PLANES = {
     "foreground": 1,
     "border": COARSE,
@@ -45,7 +49,8 @@ class FiberMaps:
     nucleus_distance
         (H / 2, W / 2) uint8, area averages; None where the network draws no nuclei.
     tissue
-        (H / 2, W / 2) uint8 index of the tissue class; None where the network tells none.
+        (H / 2, W / 2) uint8 index of the tissue class, with `VOTE` added where the network thinks
+        of an artefact; None where the network tells none.
     """
 
     foreground: NDArray[np.uint8]
@@ -254,7 +259,8 @@ def _fiber_share(maps: FiberMaps, shape: NDArray[np.uint8], box: list[int]) -> f
 
     if maps.tissue is None:
         return 1.0
-    called = cv2.compare(maps.tissue[box[0] : box[2], box[1] : box[3]], FIBER, cv2.CMP_EQ)
+    classes = maps.tissue[box[0] : box[2], box[1] : box[3]] & CLASS_BITS
+    called = cv2.compare(classes, FIBER, cv2.CMP_EQ)
     return cv2.countNonZero(cv2.bitwise_and(called, shape * 255)) / cv2.countNonZero(shape)
 
 

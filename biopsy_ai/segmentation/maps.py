@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.segmentation.device import Device, keep_memory
-from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
+from biopsy_ai.segmentation.drawing import VOTE, FiberMaps, fiber_maps
 from biopsy_ai.segmentation.model import Model
 from biopsy_ai.segmentation.tiles import Margins
+from biopsy_ai.slides.quality import quality_limits
+from biopsy_ai.tissue_classes import ARTEFACT
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +67,7 @@ class MapNetwork:
             nuclei = None if logits.nuclei is None else _quantized(logits.nuclei)
             tissue = None
             if logits.tissue is not None:
-                tissue = logits.tissue.argmax(1).to(torch.uint8).cpu().numpy()
+                tissue = _classes(logits.tissue).cpu().numpy()
         return [
             fiber_maps(
                 planes[0],
@@ -95,6 +98,16 @@ def _overflowed(logits: Logits) -> bool:
     import torch
 
     return any(part is not None and bool(torch.isnan(part.sum())) for part in logits)
+
+
+def _classes(logits: torch.Tensor) -> torch.Tensor:
+    """Most probable class, with `VOTE` where an artefact is not much less probable."""
+    import torch
+
+    least = math.log(float(quality_limits()["artefact_odds_from"]["value"]))
+    best, classes = logits.max(1)
+    vote = logits[:, ARTEFACT] - best >= least
+    return classes.to(torch.uint8) | (vote.to(torch.uint8) * VOTE)
 
 
 def _quantized(logits: torch.Tensor) -> NDArray[np.uint8]:

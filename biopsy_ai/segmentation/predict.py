@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.config import AnalysisConfig
+from biopsy_ai.labels import LabelArray
 from biopsy_ai.processors import threads_beside, usable_cores
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.accelerator import turn_on
 from biopsy_ai.segmentation.drawing import COARSE, PLANES, FiberMaps
+from biopsy_ai.segmentation.fold_caller import FoldCaller
 from biopsy_ai.segmentation.nuclei import (
     NucleusPixels,
     NucleusSheet,
@@ -157,6 +159,11 @@ def segment_fibers(
                 report()
             for _ in drawer.finish():
                 report()
+            classes = drawer.classes()
+            if classes is not None and not fluorescent:
+                folds = FoldCaller(*classes, slide, drawer.sheet.labels, mpp)
+                for _ in drawers.map(folds.call, folds.windows):
+                    report()
         return Segmentation(
             labels=drawer.sheet.labels,
             mpp=(mpp, mpp),
@@ -165,11 +172,7 @@ def segment_fibers(
             confidence=drawer.sheet.confidence,
             touches_tissue_edge=drawer.sheet.faces_glass,
             nuclei=drawer.nucleus_sheet.nuclei() if drawer.nucleus_sheet else None,
-            tissue=(
-                TissueMap(drawer.tissue_sheet.classes, (COARSE * mpp, COARSE * mpp))
-                if drawer.tissue_sheet
-                else None
-            ),
+            tissue=None if classes is None else classes[0],
             provenance={
                 "method": "network",
                 "model": model.name,
@@ -277,6 +280,13 @@ class _WindowDrawer:
         """Wait for the windows, one by one."""
         for job in as_completed(self._jobs):
             yield job.result()
+
+    def classes(self) -> tuple[TissueMap, LabelArray] | None:
+        """The class map and, on its grid, where the network thinks of an artefact."""
+        if self.tissue_sheet is None:
+            return None
+        coarse = COARSE * self._mpp
+        return TissueMap(self.tissue_sheet.classes, (coarse, coarse)), self.tissue_sheet.votes
 
     def _draw(self, i: int) -> None:
         window = self._windows[i]

@@ -15,9 +15,14 @@ from biopsy_ai.labels import (
     view_on_grid,
 )
 from biopsy_ai.packed_labels import CHUNK_PX
-from biopsy_ai.segmentation.drawing import COARSE, FiberMaps
+from biopsy_ai.segmentation.drawing import CLASS_BITS, COARSE, VOTE, FiberMaps
 from biopsy_ai.segmentation.windows import CORE_PX, Window
+from biopsy_ai.slides.quality import quality_limits
 from biopsy_ai.tissue_classes import ARTEFACT, FIBER
+
+HALO_PX = 100
+"""Context that is looked at around a window for artefacts that go on there, pixels of the class map
+(100 µm). [default]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +43,11 @@ class TissueMap:
 
 
 def call_fibers(tissue: TissueMap, fibers: LabelArray, mpp: tuple[float, float]) -> None:
-    """Call what lies inside an outline fiber, in place; artefacts stay artefacts.
+    """Call what lies inside an outline fiber, in place; artefacts across outlines stay artefacts.
 
     The outline of a fiber is surer than the class of its pixels, and the areas of both agree then.
+    An artefact does not know where a fiber ends: what lies mostly in one is that fiber, necrotic
+    or otherwise odd, and no artefact. Nor are specks: dust is found on the picture.
 
     Parameters
     ----------
@@ -54,9 +61,56 @@ def call_fibers(tissue: TissueMap, fibers: LabelArray, mpp: tuple[float, float])
     shape = (int(tissue.classes.shape[0]), int(tissue.classes.shape[1]))
     seen = view_on_grid(fibers, mpp, shape, tissue.mpp)
     for window in scan_windows(shape):
-        classes = np.asarray(tissue.classes[window])
-        inside = (np.asarray(seen[window]) > 0) & (classes != ARTEFACT)
-        tissue.classes[window] = np.where(inside, np.uint8(FIBER), classes)
+        rows, columns = (
+            slice(max(part.start - HALO_PX, 0), min(part.stop + HALO_PX, side))
+            for part, side in zip(window, shape, strict=True)
+        )
+        classes, within = np.asarray(tissue.classes[rows, columns]), np.asarray(seen[rows, columns])
+        wrong = _no_artefacts(classes == ARTEFACT, within, tissue.mpp[0] * tissue.mpp[1])
+        if wrong.any():
+            classes = _filled_from_around(classes, wrong)
+        called = np.where((within > 0) & (classes != ARTEFACT), np.uint8(FIBER), classes)
+        top, left = window[0].start - rows.start, window[1].start - columns.start
+        height, width = (part.stop - part.start for part in window)
+        tissue.classes[window] = called[top : top + height, left : left + width]
+
+
+def _no_artefacts(
+    artefact: NDArray[np.bool_], fibers: NDArray[np.integer], pixel_um2: float
+) -> NDArray[np.bool_]:
+    """Parts that are too small for an artefact, or of which one fiber holds nearly all."""
+    import cv2
+
+    if not artefact.any():
+        return artefact
+    limits = quality_limits()
+    share, least_um2 = (
+        float(limits[name]["value"]) for name in ("artefact_in_fiber_above", "artefact_um2_from")
+    )
+    n, parts, stats, _ = cv2.connectedComponentsWithStats(artefact.astype(np.uint8), connectivity=8)
+    at = np.flatnonzero(artefact)
+    part, fiber = parts.ravel()[at], fibers.ravel()[at]
+    pairs, count = np.unique((fiber * np.int64(n) + part)[fiber > 0], return_counts=True)
+    most = np.zeros(n)
+    np.maximum.at(most, pairs % n, count)
+    area = stats[:, cv2.CC_STAT_AREA]
+    wrong = (most > share * area) | (area * pixel_um2 < least_um2)
+    wrong[0] = False
+    return np.asarray(wrong[parts])
+
+
+def _filled_from_around(classes: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Give some pixels the class of the nearest of the others."""
+    import cv2
+
+    if where.all():
+        return classes
+    _, nearest = cv2.distanceTransformWithLabels(
+        where.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    class_of = np.zeros(int(nearest.max()) + 1, np.uint8)
+    class_of[nearest[~where]] = classes[~where]
+    return np.where(where, class_of[nearest], classes)
 
 
 class TissueSheet:
@@ -68,10 +122,19 @@ class TissueSheet:
         (H, W) of the working grid, both even.
     sought
         (h, w) bool, where tissue is sought; all else is background, whatever lies on the glass.
+
+    Attributes
+    ----------
+    classes
+        (H / 2, W / 2) tissue classes.
+    votes
+        (H / 2, W / 2) 1 where the network thinks of an artefact, else 0.
     """
 
     def __init__(self, shape: tuple[int, int], sought: NDArray[np.bool_] | None = None) -> None:
-        self.classes = allocate_labels((shape[0] // COARSE, shape[1] // COARSE), np.uint8)
+        coarse = (shape[0] // COARSE, shape[1] // COARSE)
+        self.classes = allocate_labels(coarse, np.uint8)
+        self.votes = allocate_labels(coarse, np.uint8)
         self._sought = np.ones((1, 1), bool) if sought is None else sought
 
     def place(self, window: Window, classes: NDArray[np.uint8]) -> None:
@@ -84,7 +147,9 @@ class TissueSheet:
                 (x0, x1, self._sought.shape[1], self.classes.shape[1]),
             )
         )
-        self.classes[y0:y1, x0:x1] = classes * self._sought[np.ix_(rows, columns)]
+        classes = classes * self._sought[np.ix_(rows, columns)]
+        self.classes[y0:y1, x0:x1] = classes & CLASS_BITS
+        self.votes[y0:y1, x0:x1] = classes // VOTE
 
 
 def window_tissue(maps: FiberMaps, window: Window) -> NDArray[np.uint8]:

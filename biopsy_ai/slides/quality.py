@@ -47,6 +47,8 @@ MIN_STAINED = 0.05
 """Share of a tile that must be stained to speak of its focus. [default]"""
 MIN_STRENGTH = 0.25
 """The same to speak of its stain: the thin rims of fat cells are pale anywhere. [default]"""
+COVERED_SHARE = 0.5
+"""Of a tile with a larger share of artefacts the focus is that of the artefact. [default]"""
 
 TILE_COLUMNS = (
     "y_um",
@@ -352,13 +354,25 @@ def _reasons(tiles: pd.DataFrame) -> NDArray[np.str_]:
     typical = tiles["stain_strength"].median()
     by_tile = tiles["artefact_from"] == BY_DENSITY
     rules = {
-        BLURRED: _among_neighbors(tiles, "edge_width_um", 1) > limits["edge_width_above_um"],
+        BLURRED: focus_around(tiles) > limits["edge_width_above_um"],
         PALE: strength < limits["stain_strength_below"] * typical,
         SATURATED: tiles["saturated_share"] > limits["saturated_share_above"],
         FOLDED: by_tile & (tiles["artefact_share"] > limits["fold_share_above"]),
         TORN: by_tile & (tiles["tear_share"] > limits["tear_share_above"]),
     }
     return np.select([np.asarray(rule) for rule in rules.values()], list(rules), default="")
+
+
+def focus_around(tiles: pd.DataFrame) -> NDArray[np.float64]:
+    """Mean edge width of each tile and those around it, µm.
+
+    Ink is flat, and the width of its noise says nothing of tiles around: what is mostly artefact
+    counts for such tiles only.
+    """
+    covered = (tiles["artefact_from"] == BY_CLASS) & (tiles["artefact_share"] > COVERED_SHARE)
+    free = tiles.assign(edge_width_um=tiles["edge_width_um"].where(~covered))
+    widths = [_among_neighbors(part, "edge_width_um", 1) for part in (tiles, free)]
+    return np.where(covered, *widths)
 
 
 def _among_neighbors(tiles: pd.DataFrame, column: str, reach: int) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ def test_holes_are_counted_where_they_lie() -> None:
     for y, x in ((30, 30), (30, 50), (60, 40)):
         density[y : y + 6, x : x + 6] = 0.02
     found = measure(picture(density), labels, [3, 4])
-    area = 38.0**2
+    area = 36.0**2
     assert found[0, 4] == pytest.approx(27 / area, rel=0.05)
     assert found[0, 5] == pytest.approx(3000 / area, rel=0.05)
     assert found[1, 4:6].tolist() == [0, 0]
@@ -74,6 +74,26 @@ def test_dust_over_two_fibers_counts_in_both() -> None:
     found = measure(image, labels, [3, 4, 5])
     assert found[:2, 6] == pytest.approx(3 * 6 / 40**2, rel=0.2)
     assert found[2, 6] == 0
+
+
+def test_small_spots_are_no_dust() -> None:
+    labels = fibers()
+    image = picture(np.full(labels.shape, 0.2))
+    image[..., 0] = 200
+    for y in range(16, 86, 8):
+        for x in range(16, 86, 8):
+            image[y : y + 4, x : x + 4] = 5  # 4 µm², such as granules, on a quarter of the fiber
+    assert measure(image, labels, [3])[0, 6] == 0
+
+
+def test_nuclei_in_a_gray_stain_are_no_dust() -> None:
+    labels = fibers()
+    image = picture(np.full(labels.shape, 0.2))
+    image[..., 0] = 200
+    image[40:52, 40:52] = image[60:72, 60:72] = 5
+    nuclei = np.zeros_like(labels)
+    nuclei[38:54, 38:54] = 1
+    assert measure(image, labels, [3], nuclei=nuclei)[0, 6] == pytest.approx(36 / 1600, rel=0.1)
 
 
 def test_pixels_that_are_not_square_and_large_labels() -> None:

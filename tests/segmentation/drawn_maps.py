@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
 from biopsy_ai.segmentation.thresholds import InstanceThresholds, NucleusThresholds
 from biopsy_ai.segmentation.tiles import Margins
+from biopsy_ai.tissue_classes import TISSUE_CLASSES
 
 Maps = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -125,7 +126,11 @@ class MapSlide:
         self.reads: list[tuple[int, int, int, int]] = []
 
     def grid_shape(self, mpp: float) -> tuple[int, int]:
-        return self.shape
+        return self._seen(mpp).shape[:2]
+
+    def _seen(self, mpp: float) -> NDArray[np.float32]:
+        step = max(round(mpp / self.mpp[0]), 1)
+        return self.pixels[::step, ::step]
 
     def thumbnail(self, mpp: float) -> tuple[NDArray[np.float32], float]:
         return np.ones((10, 10, 3), np.float32), mpp
@@ -136,7 +141,7 @@ class MapSlide:
         self.reads.append((y, x, height, width))
         out = np.zeros((height, width, 3), np.float32)
         y0, x0 = max(y, 0), max(x, 0)
-        part = self.pixels[y0 : max(y + height, 0), x0 : max(x + width, 0)]
+        part = self._seen(mpp)[y0 : max(y + height, 0), x0 : max(x + width, 0)]
         out[y0 - y : y0 - y + part.shape[0], x0 - x : x0 - x + part.shape[1]] = part
         return out if channels is None else out[..., channels]
 
@@ -161,6 +166,9 @@ class MapModel:
         foreground = {"enzyme_thresholds": 0.45, "fluorescence_thresholds": 0.4}
         return InstanceThresholds(foreground=foreground.get(name, 0.5))
 
+    def prepared(self, device: Any) -> Any:
+        return self.network(device)
+
     def network(self, device: Any) -> Any:
         import torch
 
@@ -176,7 +184,8 @@ class MapModel:
                 if not heads:
                     return Logits(maps)
                 fiber = maps[:, :1, ::2, ::2]
-                return Logits(maps, maps[:, ::2], torch.cat([-fiber, fiber], dim=1))
+                others = torch.full_like(fiber, -20).expand(-1, len(TISSUE_CLASSES) - 2, -1, -1)
+                return Logits(maps, maps[:, ::2], torch.cat([-fiber, fiber, others], dim=1))
 
         return Echo()
 

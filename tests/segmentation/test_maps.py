@@ -10,15 +10,18 @@ import pytest
 import torch
 
 from biopsy_ai.segmentation.device import Device
+from biopsy_ai.segmentation.drawing import VOTE
 from biopsy_ai.segmentation.maps import MapNetwork
 from biopsy_ai.segmentation.network import Logits, cut
 from biopsy_ai.segmentation.tiles import Margins
+from biopsy_ai.tissue_classes import ARTEFACT
 
 
 class Ramp(torch.nn.Module):
     """Three maps that count the layers of precision, nan in half precision on demand.
 
-    With `heads` the first two are nuclei as well, and the class is 1 where the third is high.
+    With `heads` the first two are nuclei as well, the class is 1 where the third is high, and
+    the first is how much like an artefact it looks.
     """
 
     def __init__(self, *, overflows: bool = False, heads: bool = False) -> None:
@@ -35,7 +38,9 @@ class Ramp(torch.nn.Module):
         if not self.heads:
             return Logits(maps)
         high = maps[:, 2:, ::2, ::2]
-        return Logits(maps, maps[:, :2], torch.cat([-high, high], dim=1))
+        others = torch.full_like(high, -20).expand(-1, ARTEFACT - 2, -1, -1)
+        tissue = torch.cat([-high, high, others, maps[:, :1, ::2, ::2]], dim=1)
+        return Logits(maps, maps[:, :2], tissue)
 
 
 def network(module: Any, dtype: Any) -> MapNetwork:
@@ -61,7 +66,8 @@ def test_maps_are_quantized_halved_and_cut(dtype: Any) -> None:
 
 def test_further_heads_come_quantized_and_as_classes() -> None:
     picture = np.random.default_rng(1).uniform(0, 1, (64, 64, 3)).astype(np.float32)
-    picture[:32, :, 2], picture[32:, :, 2] = 0.1, 0.9
+    picture[:32, :, 2], picture[32:, :, 2] = 0.1, 0.9  # log odds of 2.2
+    picture[:, :32, 0], picture[:, 32:, 0] = 0.1, 0.3  # -2.2 and -0.8: less by 4.4 and by 3
     (bare,) = network(Ramp(), torch.float32).predict([picture], Margins())
     assert bare.nucleus is bare.nucleus_distance is bare.tissue is None
     (maps,) = network(Ramp(heads=True), torch.float32).predict([picture], Margins())
@@ -70,7 +76,8 @@ def test_further_heads_come_quantized_and_as_classes() -> None:
     assert (maps.nucleus == maps.foreground).all()
     assert (maps.nucleus_distance == maps.border).all()
     assert maps.tissue.dtype == np.uint8
-    assert (maps.tissue == np.repeat([0, 1], 16)[:, None]).all()
+    assert (maps.tissue % VOTE == np.repeat([0, 1], 16)[:, None]).all()
+    assert (maps.tissue // VOTE == np.repeat([0, 1], 16)[None]).all(), "almost an artefact"
 
 
 def test_overflow_in_half_precision_falls_back_to_single() -> None:

@@ -1,5 +1,6 @@
 import numpy as np
 
+from biopsy_ai.segmentation.drawing import VOTE
 from biopsy_ai.segmentation.tissue_map import TissueMap, TissueSheet, call_fibers
 from biopsy_ai.segmentation.windows import Window
 from biopsy_ai.tissue_classes import ARTEFACT, FAT, FIBER, VESSEL
@@ -14,6 +15,16 @@ def test_windows_fill_their_cores() -> None:
     assert (sheet.classes[:, 15:] == FAT).all()
 
 
+def test_votes_are_kept_apart_from_the_classes() -> None:
+    sheet = TissueSheet((40, 40))
+    window = Window((0, 0, 40, 40), (0, 0, 40, 40))
+    found = np.full((20, 20), FIBER, np.uint8)
+    found[:, 10:] += VOTE
+    sheet.place(window, found)
+    assert (sheet.classes[:, :] == FIBER).all()
+    assert (sheet.votes[:, :] == np.repeat([0, 1], 10)).all()
+
+
 def test_what_lies_on_the_glass_is_background() -> None:
     sought = np.zeros((5, 5), bool)
     sought[1:4, 1:4] = True
@@ -26,7 +37,7 @@ def test_what_lies_on_the_glass_is_background() -> None:
 
 def test_the_outline_of_a_fiber_beats_the_class_of_its_pixels() -> None:
     classes = np.full((20, 20), VESSEL, np.uint8)
-    classes[:, 10:] = ARTEFACT
+    classes[:, 10:] = ARTEFACT  # 200 µm²
     fibers = np.zeros((40, 40), np.int32)
     fibers[10:20, 10:30] = 7
     tissue = TissueMap(classes, (1.0, 1.0))
@@ -34,3 +45,27 @@ def test_the_outline_of_a_fiber_beats_the_class_of_its_pixels() -> None:
     assert (classes[5:10, 5:10] == FIBER).all()
     assert (classes[:, 10:] == ARTEFACT).all()
     assert np.count_nonzero(classes == FIBER) == 25
+
+
+def test_what_ends_with_a_fiber_is_no_artefact() -> None:
+    fibers = np.zeros((40, 80), np.int32)
+    fibers[4:36, 4:36], fibers[4:36, 44:76] = 1, 2
+    classes = np.where(fibers[::2, ::2] > 0, FIBER, VESSEL).astype(np.uint8)
+    classes[2:20, 3:18] = ARTEFACT  # most of the first fiber and a little beside it
+    classes[8:12, 20:40] = classes[:, 38:] = ARTEFACT  # across the second, and more beside it
+    call_fibers(TissueMap(classes, (2.0, 2.0)), fibers, (1.0, 1.0))
+    assert (classes[2:18, 2:18] == FIBER).all()
+    assert (classes[18:, 3:18] == VESSEL).all(), "and what hangs on it is what lies around"
+    assert (classes[8:12, 22:38] == ARTEFACT).all()
+    assert (classes[:, 38:] == ARTEFACT).all()
+
+
+def test_specks_are_no_artefacts() -> None:
+    classes = np.full((60, 60), VESSEL, np.uint8)
+    classes[:, 40:] = FAT
+    classes[5:15, 5:15] = classes[5:15, 45:55] = ARTEFACT  # 100 µm² each
+    classes[30:50, 10:30] = ARTEFACT  # 400 µm²
+    call_fibers(TissueMap(classes, (1.0, 1.0)), np.zeros((120, 120), np.int32), (0.5, 0.5))
+    assert (classes[:30, :40] == VESSEL).all()
+    assert (classes[:, 40:] == FAT).all()
+    assert (classes[30:50, 10:30] == ARTEFACT).all()

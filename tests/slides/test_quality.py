@@ -12,11 +12,14 @@ from biopsy_ai.errors import Cancelled
 from biopsy_ai.slides import open_slide, tissue_mask
 from biopsy_ai.slides.quality import (
     BLURRED,
+    BY_CLASS,
+    BY_DENSITY,
     FOLDED,
     PALE,
     SATURATED,
     TILE_COLUMNS,
     TORN,
+    focus_around,
     measure_quality,
     quality_limits,
 )
@@ -128,6 +131,21 @@ def test_with_a_class_map_no_whole_tile_is_left_out_for_a_fold(tmp_path) -> None
     summary = summarize_quality(tiles)
     assert summary["excluded"] == {ARTEFACT_AREA: pytest.approx(8, abs=0.5)}
     assert summary["excluded_percent"] == pytest.approx(8, abs=0.5)
+
+
+@pytest.mark.parametrize("known_from", [BY_CLASS, BY_DENSITY])
+def test_flat_ink_does_not_put_its_surroundings_out_of_focus(known_from: str) -> None:
+    y, x = (100.0 * place.ravel() for place in np.indices((5, 5)))
+    tiles = pd.DataFrame({"y_um": y, "x_um": x, "edge_width_um": 4.0, "artefact_share": 0.0})
+    tiles["artefact_from"] = known_from
+    ink = (y == 200) & (x >= 200)
+    tiles.loc[ink, ["edge_width_um", "artefact_share"]] = [25.0, 0.9]  # the width of its noise
+    widths = focus_around(tiles)
+    assert (widths[ink] > 6).all()
+    if known_from == BY_CLASS:
+        assert widths[~ink] == pytest.approx(4)
+    else:
+        assert (widths[~ink] > 6).any(), "where ink is not known, blur may reach on"
 
 
 def test_glass_has_no_tiles(tmp_path) -> None:
