@@ -127,10 +127,10 @@ class NucleusThresholds(Thresholds):
     foreground
         A pixel above it is nucleus.
     seed_height
-        How far the distance map must rise above the saddle on both sides for two parts that hang
-        together to count as two nuclei.
+        How far the score (`nucleus_score`) must rise above the saddle on both sides for two parts
+        that hang together to count as two nuclei.
     min_peak
-        Objects whose distance map stays below it are no nuclei.
+        Objects whose score stays below it are no nuclei.
     min_foreground
         Objects with a lower mean foreground probability are no nuclei.
     min_area_um2

@@ -60,6 +60,84 @@ def test_the_largest_piece_is_kept_and_its_holes_filled() -> None:
     assert fiber.confidence == pytest.approx((864 * 230 + 36 * 10) / (900 * 255), abs=1e-3)
 
 
+def notched(width: int, foreground_there: int) -> NDArray[np.uint8]:
+    """What is drawn of a square of 50 px with a notch 20 px deep, as a mask of the field."""
+    labels = np.zeros((40, 40), np.uint16)
+    labels[5:30, 5:30] = 1
+    foreground = np.where(np.kron(labels, np.ones((2, 2))) > 0, 230, 10).astype(np.uint8)
+    foreground[10:30, 30 : 30 + width] = foreground_there
+    maps = FiberMaps(foreground, np.zeros((40, 40), np.uint8), np.full((40, 40), 200, np.uint8))
+    (fiber,) = draw_fibers(
+        labels,
+        np.array([1]),
+        np.array([[5, 5, 30, 30]]),
+        maps,
+        InstanceThresholds(foreground=0.5, min_area_um2=0),
+        0.5,
+    )
+    found = np.zeros((80, 80), np.uint8)
+    height, width = fiber.mask.shape
+    found[fiber.y0 : fiber.y0 + height, fiber.x0 : fiber.x0 + width] = fiber.mask > 0
+    return found
+
+
+@pytest.mark.parametrize(
+    ("width", "foreground_there", "filled"),
+    [(4, 100, True), (4, 20, False), (16, 100, False)],
+    ids=["doubtful and narrow", "a clear cleft", "wide"],
+)
+def test_narrow_notches_are_filled_where_the_network_is_in_doubt(
+    width: int, foreground_there: int, filled: bool
+) -> None:
+    found = notched(width, foreground_there)
+    notch = found[10:30, 30 : 30 + width]
+    assert notch[2:-4].all() == filled
+    # All else stays, sharp corners too.
+    assert found.sum() - notch.sum() == 50 * 50 - 20 * width
+    assert found[59, 10]
+    assert found[59, 59]
+
+
+def test_a_notch_at_the_end_of_the_field_draws_nothing_to_it() -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    mask[2:40, 2:40] = 1
+    foreground = np.full((60, 60), 120, np.uint8)
+    foreground[mask > 0] = 230
+    labels = (mask[::2, ::2] > 0).astype(np.uint16)
+    small = np.full((30, 30), 200, np.uint8)
+    maps = FiberMaps(foreground, np.zeros_like(small), small)
+    chosen = InstanceThresholds(foreground=0.6, min_area_um2=0)
+    box = np.array([[1, 1, 20, 20]])
+    (fiber,) = draw_fibers(labels, np.array([1]), box, maps, chosen, 0.5)
+    assert (fiber.y0, fiber.x0, fiber.area_px) == (2, 2, 38 * 38)
+
+
+def test_shared_edges_are_drawn_without_the_steps_of_the_coarse_grid() -> None:
+    rows, columns = np.mgrid[:40, :60]
+    slope = 0.3 * columns + 11
+    labels = np.where(rows < slope, 1, 2).astype(np.uint16)
+    foreground = np.full((80, 120), 255, np.uint8)
+    small = np.full((40, 60), 200, np.uint8)
+    maps = FiberMaps(foreground, np.zeros_like(small), small)
+    boxes = np.array([[0, 0, 29, 60], [11, 0, 40, 60]])
+    chosen = InstanceThresholds(min_area_um2=0)
+    first, second = draw_fibers(labels, np.array([1, 2]), boxes, maps, chosen, 0.5)
+    drawn = np.zeros((80, 120), np.uint8)
+    for fiber in (first, second):
+        height, width = fiber.mask.shape
+        drawn[fiber.y0 : fiber.y0 + height, fiber.x0 : fiber.x0 + width] += fiber.mask > 0
+    # Every pixel belongs to one of them, and the edge keeps within a pixel of the line.
+    assert (drawn == 1).all()
+    edge = np.full((80, 120), 2)
+    edge[: first.mask.shape[0], :][first.mask > 0] = 1
+    at = (edge == 1).sum(axis=0)[4:-4]
+    line = 2 * (0.3 * (np.arange(120) + 0.5) / 2 + 11)[4:-4]
+    steps = np.kron((labels == 1).sum(axis=0), [2, 2])[4:-4]
+    assert np.abs(np.diff(at)).max() == 1
+    assert np.abs(np.diff(steps)).max() == 2
+    assert np.std(at - line) < 0.75 * np.std(steps - line)
+
+
 @pytest.mark.parametrize(
     "thresholds", [{"min_peak": 0.9}, {"min_foreground": 0.95}, {"min_area_um2": 230}]
 )

@@ -10,11 +10,13 @@ from segmentation.drawn_maps import draw_nuclei, nucleus_maps
 
 from biopsy_ai import labels as label_room
 from biopsy_ai.errors import ModelError
-from biopsy_ai.segmentation.drawing import FiberMaps
+from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
 from biopsy_ai.segmentation.nuclei import (
+    DEPTH_PX,
     Nuclei,
     NucleusSheet,
     label_nuclei,
+    nucleus_score,
     window_nuclei,
 )
 from biopsy_ai.segmentation.thresholds import NucleusThresholds
@@ -52,6 +54,29 @@ def test_touching_nuclei_are_parted_by_their_cores() -> None:
     for label in (1, 2):
         mine, true = np.asarray(found.labels) == label, truth == label
         assert (mine & true).sum() / (mine | true).sum() > 0.9
+
+
+@pytest.mark.parametrize(("apart", "count"), [(18, 2), (6, 1)])
+def test_a_waist_in_the_outline_parts_nuclei_where_the_distance_map_is_flat(
+    apart: int, count: int
+) -> None:
+    mask = np.zeros((60, 80), np.uint8)
+    for x in (28, 28 + apart):
+        cv2.circle(mask, (x, 30), 10, 1, -1)
+    nothing = np.zeros(mask.shape)
+    maps = fiber_maps(nothing, nothing, nothing, nuclei=(mask, 0.4 * mask))
+    found = label_nuclei(maps, mask.shape, PLAIN)
+    assert len(found) == count
+    assert (found.area_px > mask.sum() / count * 0.9).all()
+
+
+def test_the_score_is_the_mean_of_distance_map_and_drawn_depth() -> None:
+    inside = np.zeros((80, 80), np.uint8)
+    inside[20:60, 20:60] = 255
+    score = nucleus_score(inside, np.full((40, 40), 100, np.uint8))
+    assert score[40, 40] == (100 + 255) // 2 + 1  # deeper than counts
+    assert score[40, 24] == pytest.approx((100 + 255 * 5 / DEPTH_PX) / 2, abs=2)
+    assert score[5, 5] == 50
 
 
 def test_small_and_faint_objects_are_no_nuclei() -> None:
