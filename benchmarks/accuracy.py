@@ -160,7 +160,7 @@ def table(
     for section in sections:
         for name, method in methods.items():
             found = method(section.path, section.mpp, section.stain, section.channels())
-            for kind, true in _truths(section).items():
+            for kind, true in true_labels(section).items():
                 # The pictures show the image, whose pixels are those of the published labels.
                 shown = pictures / name if pictures and kind in ("", PUBLISHED) else None
                 missing = section.missing if kind == COMPLETED else ()
@@ -173,7 +173,7 @@ def table(
     return markdown(HEADER, rows)
 
 
-def _truths(section: Section) -> dict[str, LabelField]:
+def true_labels(section: Section) -> dict[str, LabelField]:
     """The true labels of a section, by what the row is marked with."""
     path, sides = section.truth_path, (section.mpp, section.mpp)
     published = LabelField(path, section.truth(), sides)

@@ -270,3 +270,55 @@ def test_spoiled_corrections_are_spoiled(load):
     opposite = rules.exchanged(table)
     assert opposite["type"].tolist() == ["II", "I", "", "I"]
     assert opposite["condition"].tolist() == ["normal", "regenerating", "regenerating", "normal"]
+
+
+def test_pictures_are_changed_as_the_variants_say(load: Callable[[str], Any]) -> None:
+    robustness = load("robustness")
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, 30:] = 200
+    assert (
+        robustness.coarser(pixels, 4.0)[:, :, 0] == np.repeat([[0] * 7 + [100] + [200] * 7], 10, 0)
+    ).all()
+    assert robustness.coarser(pixels[..., :1], 2.0).shape == (20, 30, 1)
+    assert robustness.scaled(pixels, 1.0, 0.5, 2.0)[0, -1].tolist() == [200, 100, 255]
+    assert robustness.bent(pixels, 2.0)[0, -1].tolist() == [157] * 3
+    assert robustness.bent(pixels.astype(np.uint16), 2.0).max() == 200
+    assert robustness.faded(pixels, 0.5)[0, 0].tolist() == [64] * 3
+    saved = robustness.compressed(pixels, 50)
+    assert saved.shape == pixels.shape
+    assert 0 < np.abs(saved.astype(int) - pixels).max() < 40
+
+
+def test_an_image_is_changed_outlined_and_judged(
+    load: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robustness, datasets = load("robustness"), load("datasets")
+    labels = discs()
+    image = np.repeat((255 - 100 * (labels > 0)).astype(np.uint8)[..., None], 3, axis=2)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    tifffile.imwrite(tmp_path / "a_fibers.tif", labels.astype(np.uint16))
+    section = datasets.Section(
+        name="set/a",
+        path=tmp_path / "a.tif",
+        truth_path=tmp_path / "a_fibers.tif",
+        mpp=0.5,
+        stain="he",
+        border_channel=None,
+        use="development",
+    )
+
+    def dark(path: Path, mpp: float, stain: str, channels: dict[str, int]) -> LabelField:
+        from scipy import ndimage
+
+        pixels = tifffile.imread(path)[..., 0]
+        return LabelField(path, ndimage.label(pixels < 200)[0].astype(np.int32), (mpp, mpp))
+
+    assert robustness.row("as published", section, dark) == [
+        "as published",
+        "1.000",
+        "1.000",
+        "+0.0",
+    ]
+    assert robustness.row("1.0 µm/px", section, dark)[1] == "1.000"
+    # All is dark now, so the whole image is one.
+    assert robustness.row("brightness × 0.75", section, dark)[1] == "0.000"

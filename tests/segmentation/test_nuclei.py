@@ -64,7 +64,7 @@ def test_a_waist_in_the_outline_parts_nuclei_where_the_distance_map_is_flat(
     for x in (28, 28 + apart):
         cv2.circle(mask, (x, 30), 10, 1, -1)
     nothing = np.zeros(mask.shape)
-    maps = fiber_maps(nothing, nothing, nothing, nuclei=(mask, 0.4 * mask))
+    maps = fiber_maps(nothing, nothing, nothing, nuclei=(1.0 * mask, 0.4 * mask))
     found = label_nuclei(maps, mask.shape, PLAIN)
     assert len(found) == count
     assert (found.area_px > mask.sum() / count * 0.9).all()
