@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 SLIDES_STAGE = "slides"
 """Stage under which `analyze_many` tells how many slides are done."""
 
-TABLE_SHARE = 0.05
+TABLE_SHARE = 0.02
 """Share of the time of a run on several workers that may go into writing cohort.csv. [default]"""
 
 
@@ -170,7 +170,7 @@ def analyze_many(
     if paths and model is None:
         from biopsy_ai.segmentation import load_model
 
-        model = load_model(config.model)
+        model = load_model(config.model, check=plan is None)
 
     outlines = None if fibers is None else Path(fibers)
     sources = paths or [Path(str(fibers))]

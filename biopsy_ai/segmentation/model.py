@@ -157,10 +157,18 @@ class Model:
         return network.float().eval()
 
 
-def load_model(name_or_folder: str | Path) -> Model:
+def load_model(name_or_folder: str | Path, *, check: bool = True) -> Model:
     """Load a bundled model by name, or any model by its folder.
 
     Only numbers are read from the folder, nothing in it is executed.
+
+    Parameters
+    ----------
+    name_or_folder
+        Of the model.
+    check
+        Whether to see that architecture and weights fit, which takes PyTorch a second to load;
+        where others do the work, they see to it.
 
     Raises
     ------
@@ -173,7 +181,8 @@ def load_model(name_or_folder: str | Path) -> Model:
     weights, digest = _read_weights(folder / WEIGHTS_FILE, str(spec["weights_sha256"]))
     model = Model(str(spec["name"]), folder, spec, digest, weights)
     try:
-        _check(model)
+        if check:
+            _check(model)
     except ModelError as error:
         raise ModelError(f"{folder / SPEC_FILE}: {error}") from error
     return model

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +216,19 @@ def test_accelerators_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device().name == "cuda"
     assert choose_device().dtype == torch.float16
     assert choose_device("cpu").is_cpu
+
+
+def test_a_model_that_others_use_is_not_tried_and_needs_no_torch(folder: Path) -> None:
+    code = (
+        "import sys\n"
+        "from biopsy_ai.segmentation import load_model\n"
+        f"model = load_model({str(folder)!r}, check=False)\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(model.name, model.weights_sha256)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["small", load_model(folder).weights_sha256]
+    rewrite_spec(folder, architecture={**ARCHITECTURE, "depth": 3})
+    load_model(folder, check=False)
+    with pytest.raises(ModelError, match="unknown architecture"):
+        load_model(folder)
