@@ -85,7 +85,7 @@ def fake_network(monkeypatch: pytest.MonkeyPatch) -> None:
     model = SimpleNamespace(
         spec={"name": "fake"}, weights_sha256="0" * 64, draws_nuclei=False, draws_tissue=False
     )
-    monkeypatch.setattr(room, "load_model", lambda name: model)
+    monkeypatch.setattr(room, "load_model", lambda name, **_: model)
     monkeypatch.setattr(room, "segment_fibers", _segment_by_threshold)
 
 

@@ -224,7 +224,7 @@ class TestAnalyze:
     ) -> None:
         """The user can choose another model, but not mend the bundled one."""
 
-        def damaged(name: str) -> None:
+        def damaged(name: object, **_: object) -> None:
             raise ModelError(f"{name}: damaged")
 
         monkeypatch.setattr("biopsy_ai.segmentation.load_model", damaged)

@@ -109,7 +109,7 @@ def test_tissue_is_sought_once(section: DrawnSection, monkeypatch: pytest.Monkey
         given.append(tissue)
         raise Cancelled("seen enough")
 
-    monkeypatch.setattr(room, "load_model", lambda name: None)
+    monkeypatch.setattr(room, "load_model", lambda name, **_: None)
     monkeypatch.setattr(room, "segment_fibers", segment)
     with pytest.raises(Cancelled):
         analyze(section.image)

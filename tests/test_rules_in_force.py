@@ -34,7 +34,7 @@ def load(monkeypatch: pytest.MonkeyPatch, fake_network: None) -> Any:
             draws_nuclei=False,
             draws_tissue=False,
         )
-        monkeypatch.setattr(room, "load_model", lambda name: model)
+        monkeypatch.setattr(room, "load_model", lambda name, **_: model)
 
     return one
 

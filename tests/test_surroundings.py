@@ -101,7 +101,7 @@ def calls(truth: Truth, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]
     model = SimpleNamespace(
         spec={"name": "perfect"}, weights_sha256="0" * 64, draws_nuclei=True, draws_tissue=True
     )
-    monkeypatch.setattr(segmentation_room, "load_model", lambda name: model)
+    monkeypatch.setattr(segmentation_room, "load_model", lambda name, **_: model)
     monkeypatch.setattr(segmentation_room, "segment_fibers", draw)
     return seen
 
