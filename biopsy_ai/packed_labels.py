@@ -34,7 +34,6 @@ class PackedLabels:
     def __init__(self, shape: tuple[int, int], dtype: type[np.integer] = np.int32) -> None:
         self.shape = (int(shape[0]), int(shape[1]))
         self.dtype = np.dtype(dtype)
-        self.chunks = (CHUNK_PX, CHUNK_PX)
         self._packed: dict[tuple[int, int], bytes] = {}
         self._writing = threading.Lock()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -321,46 +321,36 @@ def train(
                 outlines="outlines" in learned,
             )
             return
-        if "outlines" not in learned:
-            from biopsy_ai.training.relearning import relearn_rules
+        common: dict[str, Any] = {
+            "start": start or "muscle",
+            "name": name,
+            "version": model_version,
+            "options": options,
+            "held_out": held_out or (),
+            "skip_problems": skip_problems,
+            "overwrite": overwrite,
+            "told": teller.dataset,
+        }
+        if "outlines" in learned:
+            _needs("torchvision")
+            from biopsy_ai.training.retraining import retrain
 
-            made = relearn_rules(
+            made = retrain(
                 dataset,
                 _given(out),
-                start=start or "muscle",
-                name=name,
-                version=model_version,
-                options=options,
-                held_out=held_out or (),
-                skip_problems=skip_problems,
-                overwrite=overwrite,
-                seed=seed,
-                told=teller.dataset,
+                work=work,
+                config=config,
+                sections=sections or usual_sections,
+                rules="rules" in learned,
+                device=device,
+                report=teller.step,
+                progress=bars,
+                **common,
             )
-            teller.model(made)
-            return
-        _needs("torchvision")
-        from biopsy_ai.training.retraining import retrain
+        else:
+            from biopsy_ai.training.relearning import relearn_rules
 
-        made = retrain(
-            dataset,
-            _given(out),
-            start=start or "muscle",
-            name=name,
-            version=model_version,
-            work=work,
-            options=options,
-            config=config,
-            sections=sections or usual_sections,
-            held_out=held_out or (),
-            rules="rules" in learned,
-            skip_problems=skip_problems,
-            overwrite=overwrite,
-            device=device,
-            told=teller.dataset,
-            report=teller.step,
-            progress=bars,
-        )
+            made = relearn_rules(dataset, _given(out), seed=seed, **common)
         teller.model(made)
 
 

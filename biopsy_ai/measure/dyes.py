@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from biopsy_ai.measure.collagen import COLLAGEN_DYES, fit_collagen_dyes
 from biopsy_ai.measure.reference import stain_vector
-from biopsy_ai.slides.color import white_level
 from biopsy_ai.slides.intensity import sample_pixels
-from biopsy_ai.slides.stain_colors import estimate_white
+from biopsy_ai.slides.stain_colors import white_of
 from biopsy_ai.slides.stain_separation import StainSeparation, fit_stain_separation
-from biopsy_ai.slides.tissue import THUMBNAIL_MPP
 
 if TYPE_CHECKING:
     from biopsy_ai.slides import Slide, TissueMask
@@ -55,8 +53,7 @@ def fit_dyes(slide: Slide, tissue: TissueMask | None, stain: str) -> SectionDyes
     stain
         As given or recognised; only H&E, trichrome and picrosirius red are taken apart.
     """
-    image, _ = slide.thumbnail(THUMBNAIL_MPP)
-    white = estimate_white(image, white_level(slide.dtype))
+    white = white_of(slide)
     if stain == "he":
         start = np.stack([stain_vector(name) for name in HE_DYES])
         pixels = sample_pixels(slide, tissue)

@@ -49,7 +49,6 @@ class EditedLabels:
     def __init__(self, source: LabelArray) -> None:
         self.source = source
         self.shape: tuple[int, int] = (int(source.shape[0]), int(source.shape[1]))
-        self.chunks = (CHUNK_PX, CHUNK_PX)
         self._cold: dict[tuple[int, int], bytes] = {}
         self._hot: OrderedDict[tuple[int, int], NDArray[np.int32]] = OrderedDict()
         self._drawn: set[tuple[int, int]] = set()

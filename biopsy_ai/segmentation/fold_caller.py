@@ -9,9 +9,7 @@ import numpy as np
 from biopsy_ai.labels import LabelArray, scan_windows, view_on_grid
 from biopsy_ai.segmentation.folds import FOLD_MPP, find_crossing_folds
 from biopsy_ai.segmentation.tissue_map import TissueMap
-from biopsy_ai.slides.color import white_level
-from biopsy_ai.slides.stain_colors import estimate_white, optical_densities
-from biopsy_ai.slides.tissue import THUMBNAIL_MPP
+from biopsy_ai.slides.stain_colors import optical_densities, white_of
 from biopsy_ai.tissue_classes import ARTEFACT, BACKGROUND
 
 if TYPE_CHECKING:
@@ -52,8 +50,7 @@ class FoldCaller:
         grid = (FOLD_MPP, FOLD_MPP)
         self._fibers = view_on_grid(fibers, (mpp, mpp), self._shape, grid)
         self._votes = view_on_grid(votes, tissue.mpp, self._shape, grid)
-        thumbnail, _ = slide.thumbnail(THUMBNAIL_MPP)
-        self._white = estimate_white(thumbnail, white_level(slide.dtype))
+        self._white = white_of(slide)
 
     def call(self, window: tuple[slice, slice]) -> None:
         """Look at one of `windows` and what lies around it, and change the class map there."""

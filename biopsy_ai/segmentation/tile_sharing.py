@@ -179,10 +179,8 @@ def _hand_out(
 
 def predict_for(job: TileJob, batches: list[Batch]) -> list[Predicted]:
     """Predict batches of a slide that another worker analyzes."""
-    from biopsy_ai.segmentation.device import choose_device
-
     reader, network = _opened(job)
-    streams = count_streams(choose_device("cpu"), len(batches))
+    streams = count_streams(network.device, len(batches))
     with threads_beside(1, "biopsy-ai-read") as readers:
         return list(predict_batches(batches, reader, network, readers, 1, streams))
 

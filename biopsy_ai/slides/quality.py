@@ -23,8 +23,7 @@ from biopsy_ai.slides.artefacts import (
     find_tears,
     fold_limits,
 )
-from biopsy_ai.slides.color import white_level
-from biopsy_ai.slides.stain_colors import MAX_DENSITY, estimate_white, optical_densities
+from biopsy_ai.slides.stain_colors import MAX_DENSITY, optical_densities, white_of
 from biopsy_ai.slides.tissue import MARGIN_UM, THUMBNAIL_MPP, TissueMask, has_dark_background
 from biopsy_ai.tissue_classes import ARTEFACT, BACKGROUND
 from biopsy_ai.yaml_text import load_yaml
@@ -235,14 +234,13 @@ def _without_margin(tissue: TissueMask) -> NDArray[np.bool_]:
 
 def _measure_scale(slide: Slide, tissue: TissueMask) -> _Scale:
     image, _ = slide.thumbnail(THUMBNAIL_MPP)
-    top = white_level(slide.dtype)
     border = slide.channels.get("border")
     channels = list(range(slide.n_channels)) if border is None else [border]
     if border is not None or slide.n_channels not in (1, 3) or has_dark_background(slide):
         dark, bright = np.percentile(image[..., channels].mean(axis=-1), (0.5, 99.5))
         none = np.full(len(channels), np.inf, np.float32)
         return _Scale(channels, None, none, float(dark), max(float(bright), float(dark) + 1e-6))
-    white = estimate_white(image, top)
+    white = white_of(slide)
     mask = tissue.mask if tissue.mask.shape == image.shape[:2] else np.s_[:, :]
     densities = optical_densities(image[mask], white).reshape(-1, len(channels))
     ink = densities.mean(axis=-1) > MAX_DENSITY / 3

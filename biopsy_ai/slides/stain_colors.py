@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from biopsy_ai.slides.color import white_level
+from biopsy_ai.slides.tissue import THUMBNAIL_MPP
 from biopsy_ai.yaml_text import load_yaml
+
+if TYPE_CHECKING:
+    from biopsy_ai.slides.slide import Slide
 
 FEATURES = (
     "red_share_p5",
@@ -126,6 +131,12 @@ def estimate_white(image: NDArray[np.floating[Any]], white: float) -> NDArray[np
     if float(bright.min()) < (1 - NEUTRAL) * top:
         bright = np.full_like(bright, top)
     return np.asarray(np.maximum(bright, 1e-6 * white), dtype=np.float32)
+
+
+def white_of(slide: Slide) -> NDArray[np.float32]:
+    """(channels,) color of empty glass on a bright-field slide, see `estimate_white`."""
+    image, _ = slide.thumbnail(THUMBNAIL_MPP)
+    return estimate_white(image, white_level(slide.dtype))
 
 
 def color_features(densities: NDArray[np.float32]) -> NDArray[np.float64] | None:
