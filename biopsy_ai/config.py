@@ -69,7 +69,7 @@ def _checked_limits(limits: dict[str, float]) -> dict[str, float]:
 class SegmentationConfig(_Section):
     """How fibers are outlined. ``None`` takes the value tuned for, and stored with, the model."""
 
-    tile_px: Annotated[int, Field(ge=512, le=8192, multiple_of=512)] = 1536
+    tile_px: Annotated[int, Field(ge=512, le=8192, multiple_of=512)] = 1024
     """Side of the core of a network tile, pixels, a multiple of 512. Changes speed and memory, and
     hardly the fibers."""
     overlap_px: Annotated[int, Field(ge=0, le=512)] = 192

@@ -24,11 +24,14 @@ class Device:
         Half precision on accelerators, bfloat16 on processors that compute in it, else float32.
     batch_px
         Pixels that are put through the network at once.
+    whole_numbers
+        Whether networks that can are run in whole numbers of eight bit.
     """
 
     name: str
     dtype: torch.dtype
     batch_px: int
+    whole_numbers: bool = False
 
     @property
     def is_cpu(self) -> bool:
@@ -65,8 +68,22 @@ def choose_device(name: str = "auto") -> Device:
             "Choose one with --device, or leave it to auto."
         )
     if name == "cpu":
-        return Device(name, torch.bfloat16 if has_bfloat16() else torch.float32, 1 << 20)
+        dtype = torch.bfloat16 if has_bfloat16() else torch.float32
+        return Device(name, dtype, 1 << 20, whole_numbers=computes_whole_numbers())
     return Device(name, torch.float16, 1 << 24 if name == "cuda" else 1 << 22)
+
+
+def computes_whole_numbers() -> bool:
+    """Whether OpenVINO is installed, and the processor adds products of eight bit (AVX2)."""
+    import importlib.util
+    import platform
+
+    import torch
+
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    supported = getattr(torch.cpu, "_is_avx2_supported", bool)()
+    return bool(supported) and importlib.util.find_spec("openvino") is not None
 
 
 def has_bfloat16() -> bool:

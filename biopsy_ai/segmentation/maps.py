@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,29 @@ class MapNetwork:
     """The network of a model on a device, for any number of threads.
 
     Half precision has a small range. Should a picture ever leave it, the network goes on in
-    single precision.
+    single precision. Where `Device.whole_numbers` holds and the model says how large its values
+    become, whole numbers of eight bit take its place.
+
+    Attributes
+    ----------
+    device
+        Where it runs.
+    precision
+        Of the numbers that it begins with: "int8", or the name of a type of torch.
     """
 
     def __init__(self, model: Model, device: Device) -> None:
-        if device.name == "cpu":
+        import torch
+
+        if device.is_cpu:
             keep_memory()
         self.device = device
-        self._in_use = model.prepared(device), device.dtype
+        self._in_use: tuple[Callable[..., Logits], torch.dtype]
+        if device.whole_numbers and model.activation_ranges:
+            self._in_use, self.precision = (model.in_whole_numbers, torch.float32), "int8"
+        else:
+            self._in_use = model.prepared(device), device.dtype
+            self.precision = str(device.dtype).removeprefix("torch.")
 
     def predict(self, pictures: Sequence[NDArray[np.float32]], context: Margins) -> list[FiberMaps]:
         """Predict the maps of pictures of one size.
@@ -60,7 +75,8 @@ class MapNetwork:
             logits = _forward(network, self.device, dtype, batch, context)
             if dtype != torch.float32 and _overflowed(logits):
                 # the other is that of the model, and of other threads
-                network, dtype = copy.deepcopy(network).float(), torch.float32
+                single = copy.deepcopy(cast("torch.nn.Module", network)).float()
+                network, dtype = single, torch.float32
                 self._in_use = network, dtype
                 logits = _forward(network, self.device, dtype, batch, context)
             fibers = _quantized(logits.fibers)
@@ -81,7 +97,7 @@ class MapNetwork:
 
 
 def _forward(
-    network: torch.nn.Module,
+    network: Callable[..., Logits],
     device: Device,
     dtype: torch.dtype,
     batch: torch.Tensor,
@@ -90,8 +106,7 @@ def _forward(
     import torch
 
     pictures = batch.to(device=device.name, dtype=dtype, memory_format=torch.channels_last)
-    logits: Logits = network(pictures, context)
-    return logits
+    return network(pictures, context)
 
 
 def _overflowed(logits: Logits) -> bool:

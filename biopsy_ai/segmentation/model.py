@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.errors import ModelError
+from biopsy_ai.segmentation.activation_ranges import KEY, activated_modules, ranges_of
 from biopsy_ai.segmentation.thresholds import (
     THRESHOLD_SETS,
     InstanceThresholds,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from biopsy_ai.segmentation.device import Device
     from biopsy_ai.segmentation.network import FiberNet
+    from biopsy_ai.segmentation.openvino_network import OpenVinoNetwork
 
 SPEC_FILE = "model.yaml"
 WEIGHTS_FILE = "weights.safetensors"
@@ -143,6 +145,19 @@ class Model:
         if key not in self._prepared:
             self._prepared[key] = self.network(device)
         return self._prepared[key]
+
+    @cached_property
+    def activation_ranges(self) -> dict[str, float]:
+        """What it takes to compute in whole numbers; empty where it was not measured."""
+        return ranges_of(self.spec)
+
+    @cached_property
+    def in_whole_numbers(self) -> OpenVinoNetwork:
+        """The network in whole numbers; needs `activation_ranges`."""
+        from biopsy_ai.segmentation.network import fold_normalization
+        from biopsy_ai.segmentation.openvino_network import OpenVinoNetwork
+
+        return OpenVinoNetwork(fold_normalization(self.unfolded()), self.activation_ranges)
 
     def unfolded(self) -> FiberNet:
         """Build the network as it was trained, in single precision and evaluation mode."""
@@ -350,6 +365,12 @@ def _check(model: Model) -> None:
             network = FiberNet(**model.spec["architecture"])
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"the architecture cannot be built ({error})") from error
+    needed = {name for name, _ in activated_modules(network)}
+    if model.activation_ranges and model.activation_ranges.keys() != needed:
+        raise ModelError(
+            f"{KEY} do not fit the architecture. Take them out: the network then computes in "
+            "floating point, which is slower."
+        )
     expected = {
         key: tuple(tensor.shape)
         for key, tensor in network.state_dict().items()

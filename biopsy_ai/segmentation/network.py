@@ -50,6 +50,7 @@ class ConvNorm(nn.Sequential):
         if activate:
             layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
+        self.activated = activate
 
 
 class Residual(nn.Module):
@@ -152,25 +153,16 @@ class FiberNet(nn.Module):
         out. The result is the same as that of cutting the maps of the whole.
         """
         x = self.stem(self.unshuffle(x))
-        step = 2  # pixels of the picture per pixel of the stage
         skips = []
         for stage in self.downs:
             skips.append(x)
             x = stage(x)
-            step *= 2
-        gone = NO_CONTEXT
-        for up in (*self.ups, self.last):
-            spare = [
-                max(0, side - done - REACH * step // 2) // step
-                for side, done in zip(context, gone, strict=True)
-            ]
-            x = cut(x, Margins(*spare))
-            gone = Margins(*(done + step * n for done, n in zip(gone, spare, strict=True)))
-            step //= 2
-            skip = cut(skips.pop(), Margins(*(done // step for done in gone)))
-            x = up(torch.cat([_double(x), skip], dim=1))
+        plan = plan_cuts(context, len(self.downs))
+        for up, spare, beside in zip((*self.ups, self.last), plan.spare, plan.beside, strict=True):
+            x = cut(x, spare)
+            x = up(torch.cat([_double(x), cut(skips.pop(), beside)], dim=1))
         x = self.fine(x)
-        rest = Margins(*(side - done for side, done in zip(context, gone, strict=True)))
+        rest = plan.rest
         fibers = cut(self.shuffle(self.head(x)), rest)
         nuclei, tissue = None, None
         if self.nucleus_head is not None:
@@ -178,6 +170,49 @@ class FiberNet(nn.Module):
         if self.tissue_head is not None:
             tissue = cut(self.tissue_head(x), Margins(*(side // TISSUE_STEP for side in rest)))
         return Logits(fibers, nuclei, tissue)
+
+
+class Cuts(NamedTuple):
+    """Where stages on the way up leave context away.
+
+    Attributes
+    ----------
+    spare
+        For each stage, in its pixels before they are doubled.
+    beside
+        The same of what it takes over from the way down.
+    rest
+        What is left of the context in the end, pixels of the picture.
+    """
+
+    spare: list[Margins]
+    beside: list[Margins]
+    rest: Margins
+
+
+def plan_cuts(context: Margins, n_stages: int) -> Cuts:
+    """Plan what stages on the way up leave away, which look only `REACH` pixels around.
+
+    Parameters
+    ----------
+    context
+        Pixels of the picture on each side whose maps nobody wants.
+    n_stages
+        On the way up.
+    """
+    spare, beside, gone = [], [], NO_CONTEXT
+    step = 2 << n_stages  # pixels of the picture per pixel of the stage
+    for _ in range(n_stages):
+        leave = [
+            max(0, side - done - REACH * step // 2) // step
+            for side, done in zip(context, gone, strict=True)
+        ]
+        gone = Margins(*(done + step * n for done, n in zip(gone, leave, strict=True)))
+        step //= 2
+        spare.append(Margins(*leave))
+        beside.append(Margins(*(done // step for done in gone)))
+    rest = Margins(*(side - done for side, done in zip(context, gone, strict=True)))
+    return Cuts(spare, beside, rest)
 
 
 def begin_from(network: FiberNet, weights: dict[str, Tensor]) -> None:

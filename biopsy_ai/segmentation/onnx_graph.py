@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import replacing
 from biopsy_ai.segmentation.model import Model
+from biopsy_ai.segmentation.network_graph import Graph, draw_graph
 from biopsy_ai.segmentation.tiles import STRIDE_PX
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 OPSET = 17
 """Version of the operators: old enough for programs of 2022."""
@@ -56,27 +57,13 @@ def build_graph(model: Model) -> Any:
     from biopsy_ai.segmentation.network import fold_normalization
 
     onnx = _onnx()
-    network: Any = fold_normalization(model.unfolded())
     graph = _Graph(onnx)
-    x = graph.add("SpaceToDepth", [INPUT], blocksize=2)
-    x = graph.relu(graph.convolution(x, network.stem[0], order=_unshuffled(3)))
-    skips = []
-    for stage in network.downs:
-        skips.append(x)
-        x = graph.stage(x, stage)
-    for stage in (*network.ups, network.last):
-        x = graph.add("Concat", [graph.doubled(x), skips.pop()], axis=1)
-        x = graph.stage(x, stage if stage is not network.last else [stage])
-    x = graph.stage(x, network.fine)
-    outputs = {"fibers": graph.spread(graph.convolution(x, network.head))}
-    if network.nucleus_head is not None:
-        hidden = graph.relu(graph.convolution(x, network.nucleus_head[0][0]))
-        outputs["nuclei"] = graph.spread(graph.convolution(hidden, network.nucleus_head[1]))
-    drawn = {name: graph.add("Sigmoid", [value], to=name) for name, value in outputs.items()}
-    if network.tissue_head is not None:
-        hidden = graph.relu(graph.convolution(x, network.tissue_head[0][0]))
-        logits = graph.convolution(hidden, network.tissue_head[1])
-        drawn["tissue"] = graph.add("Softmax", [logits], to="tissue", axis=1)
+    drawn = {}
+    for name, logits in draw_graph(fold_normalization(model.unfolded()), graph, INPUT).items():
+        if name == "tissue":
+            drawn[name] = graph.add("Softmax", [logits], to=name, axis=1)
+        else:
+            drawn[name] = graph.add("Sigmoid", [logits], to=name)
     return graph.finished(model, list(drawn))
 
 
@@ -93,8 +80,8 @@ def _unshuffled(channels: int) -> NDArray[np.int64]:
     return np.arange(4 * channels).reshape(channels, 4).T.ravel()
 
 
-class _Graph:
-    """Nodes and weights, put together in order."""
+class _Graph(Graph[str]):
+    """Nodes and weights, put together in order; a value is the name of an output."""
 
     def __init__(self, onnx: Any) -> None:
         self._onnx = onnx
@@ -109,36 +96,34 @@ class _Graph:
         self._nodes.append(node)
         return name
 
-    def convolution(
-        self, x: str, module: nn.Module, *, order: NDArray[np.int64] | None = None
-    ) -> str:
-        convolution = cast("nn.Conv2d", module)
-        weight = convolution.weight.detach().numpy()
-        weights = [self._constant(weight if order is None else weight[:, order], "weight")]
-        if convolution.bias is not None:
-            weights.append(self._constant(convolution.bias.detach().numpy(), "bias"))
-        pad = [int(n) for n in cast("tuple[int, int]", convolution.padding)]
-        return self.add("Conv", [x, *weights], strides=list(convolution.stride), pads=[*pad, *pad])
+    def stem(self, picture: str, module: nn.Conv2d) -> str:
+        # ``SpaceToDepth`` puts the channels in another order than torch.
+        order = _unshuffled(3)
+        return self._convolved(self.unshuffled(picture), module, module.weight[:, order])
 
-    def relu(self, x: str) -> str:
+    def unshuffled(self, x: str) -> str:
+        return self.add("SpaceToDepth", [x], blocksize=2)
+
+    def convolution(self, x: str, module: nn.Conv2d) -> str:
+        return self._convolved(x, module, module.weight)
+
+    def _convolved(self, x: str, module: nn.Conv2d, weight: Tensor) -> str:
+        weights = [self._constant(weight.detach().numpy(), "weight")]
+        if module.bias is not None:
+            weights.append(self._constant(module.bias.detach().numpy(), "bias"))
+        pad = [int(n) for n in cast("tuple[int, int]", module.padding)]
+        return self.add("Conv", [x, *weights], strides=list(module.stride), pads=[*pad, *pad])
+
+    def rectified(self, x: str, name: str) -> str:
         return self.add("Relu", [x])
 
-    def stage(self, x: str, modules: Any) -> str:
-        """Convolutions with normalization, already folded, and residual blocks."""
-        from biopsy_ai.segmentation.network import Residual
+    def added(self, x: str, y: str) -> str:
+        return self.add("Add", [x, y])
 
-        for module in modules:
-            if isinstance(module, Residual):
-                first, second = module.body
-                inner = self.relu(self.convolution(x, first[0]))  # type: ignore[index]
-                inner = self.convolution(inner, second[0])  # type: ignore[index]
-                x = self.relu(self.add("Add", [x, inner]))
-            else:
-                x = self.relu(self.convolution(x, module[0]))
-        return x
+    def joined(self, x: str, y: str) -> str:
+        return self.add("Concat", [x, y], axis=1)
 
     def doubled(self, x: str) -> str:
-        """Twice as many pixels a side, each of them four times."""
         return self.add(
             "Resize",
             [x, "", self._scales],
@@ -148,7 +133,6 @@ class _Graph:
         )
 
     def spread(self, x: str) -> str:
-        """Four channels to one of twice as many pixels a side."""
         return self.add("DepthToSpace", [x], blocksize=2, mode="CRD")
 
     def finished(self, model: Model, outputs: Sequence[str]) -> Any:

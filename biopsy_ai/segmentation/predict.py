@@ -188,7 +188,7 @@ def segment_fibers(
                 "illumination": "fluorescence" if fluorescent else "bright field",
                 "working_mpp": mpp,
                 "device": device.name,
-                "precision": str(device.dtype).removeprefix("torch."),
+                "precision": network.precision,
                 "tile_px": settings.tile_px,
                 "overlap_px": settings.overlap_px,
                 "intensity_range": [reader.low, reader.high],

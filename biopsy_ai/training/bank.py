@@ -40,7 +40,7 @@ RECORD_FILE = "bank.yaml"
 FIELD_UM = 512.0
 """Side of a bank section, µm."""
 
-_STAIN_WEIGHTS = {"he": 0.28, "if": 0.26}
+_STAIN_WEIGHTS = {"he": 0.30, "if": 0.18, "gomori": 0.12}
 """Share of the sections by stain; the other stains share the rest equally."""
 
 _MANY_SMALL = 0.5
@@ -48,6 +48,9 @@ _MANY_SMALL = 0.5
 
 _ALL_SMALL = 0.15
 """Share of the sections whose fibers are all small, as in children and in mice."""
+
+_TIGHT = 0.12
+"""Share of the bright-field sections whose fibers touch, hardly any endomysium between them."""
 
 _LOOSE = 0.25
 """Share of the enzyme sections whose fibers lie apart, round and each by itself."""
@@ -131,6 +134,15 @@ def render_training_section(
             endomysium_um=float(rng.uniform(0.6, 1.6)),
             perimysium_um=min(tissue.perimysium_um, 25.0),
             crack_um=min(tissue.crack_um, 0.5),
+        )
+    elif stain != "if" and rng.random() < _TIGHT:
+        tissue = replace(
+            tissue,
+            endomysium_um=float(rng.uniform(0.2, 1.0)),
+            perimysium_um=float(rng.uniform(3, 25)),
+            crack_um=0.0,
+            rounding=float(rng.uniform(0, 0.2)),
+            fibrosis=0.0,
         )
     if stain in _ENZYMES and rng.random() < _LOOSE:
         tissue = replace(

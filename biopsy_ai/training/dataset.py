@@ -244,7 +244,7 @@ def low_detail(image: NDArray[np.float32], rng: np.random.Generator) -> None:
     import cv2
 
     kind = rng.random()
-    if kind < 0.4:
+    if kind < 0.3:
         image[:] = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.8)))
     elif kind < 0.8:
         height, width = image.shape[:2]
@@ -252,9 +252,21 @@ def low_detail(image: NDArray[np.float32], rng: np.random.Generator) -> None:
         small = cv2.resize(
             image, (int(width * factor), int(height * factor)), interpolation=cv2.INTER_AREA
         )
+        if kind >= 0.5:
+            small = _compressed(small, int(rng.integers(35, 95)))
         image[:] = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     else:
         image += float(rng.uniform(0.01, 0.06)) * rng.standard_normal(image.shape, dtype=np.float32)
+
+
+def _compressed(image: NDArray[np.float32], quality: int) -> NDArray[np.float32]:
+    """Picture as JPEG gives it back; at the pixels of a coarse scanner its blocks are large."""
+    import cv2
+
+    # Levels beyond white are kept in the range of 8 bit, too.
+    levels = np.clip(image * 200, 0, 255).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 200
 
 
 def random_tone(tensor: Tensor, rng: np.random.Generator) -> Tensor:

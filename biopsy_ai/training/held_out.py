@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,15 +100,19 @@ def watched_parts(slides: Sequence[JudgedSlide]) -> list[JudgedSlide]:
     return parts
 
 
-def as_model(network: FiberNet, base: Model) -> Model:
-    """Give a trained network the form in which models predict, rounded as it is saved."""
+def as_model(network: FiberNet, base: Model, ranges: Mapping[str, float] | None = None) -> Model:
+    """Give a trained network the form in which models predict, rounded as it is saved.
+
+    Without `ranges` (of `measure_ranges`) it is run in floating point.
+    """
     from biopsy_ai.segmentation import Model
+    from biopsy_ai.segmentation.activation_ranges import KEY
 
     weights = {}
     for key, tensor in network.state_dict().items():
         tensor = tensor.detach().cpu()
         weights[key] = (tensor.half() if tensor.is_floating_point() else tensor).numpy().copy()
-    return Model(base.name, Path(), base.spec, "", weights)
+    return Model(base.name, Path(), base.spec | {KEY: dict(ranges or {})}, "", weights)
 
 
 def count_slides(

@@ -15,6 +15,7 @@ from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import output_folder
 from biopsy_ai.learned_rules import RULES
 from biopsy_ai.progress import Progress
+from biopsy_ai.segmentation.activation_ranges import KEY
 from biopsy_ai.segmentation.device import choose_device, keep_memory
 from biopsy_ai.segmentation.model import load_model, save_model
 from biopsy_ai.training.bank import claim_bank, render_bank
@@ -40,6 +41,7 @@ from biopsy_ai.training.trainer import (
     CHECKPOINT_FILE,
     LOG_EVERY,
     LOG_FILE,
+    crop_ranges,
     read_checkpoint,
     train_network,
 )
@@ -183,7 +185,9 @@ def retrain(
         old = count_slides(base, [*slides, *samples], chosen, progress=progress)
         crops = OwnCrops(training, bank, crop_px=config.crop_px, own_share=config.real_share)
         network = _trained(base, crops, work, config, fingerprint, slides, chosen, report, progress)
-        new = count_slides(as_model(network, base), [*slides, *samples], chosen, progress=progress)
+        ranges = crop_ranges(network, crops)
+        trained = as_model(network, base, ranges)
+        new = count_slides(trained, [*slides, *samples], chosen, progress=progress)
         refitted = None
         name = name or out.resolve().name
         if rules:
@@ -203,6 +207,7 @@ def retrain(
         "ready": verdict.ready,
         "ready_reason": verdict.text,
         "architecture": base.spec["architecture"],
+        KEY: ranges,
         **{key: base.spec[key] for key in base.spec if key.endswith("thresholds")},
         "training": asdict(config) | {"sections": sections},
         "trained_on": [record(one) for one in training],

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import output_folder
 from biopsy_ai.progress import Progress
+from biopsy_ai.segmentation.activation_ranges import KEY
 from biopsy_ai.segmentation.device import choose_device
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.maps import MapNetwork
@@ -30,11 +32,11 @@ from biopsy_ai.training.bank import render_bank, render_training_section
 from biopsy_ai.training.card import model_card
 from biopsy_ai.training.dataset import SectionCrops, normalized_section
 from biopsy_ai.training.fingerprint import bank_fingerprint, outline_record, run_fingerprint
-from biopsy_ai.training.losses import unweigh_classes
+from biopsy_ai.training.losses import unweigh_classes, weigh_classes
 from biopsy_ai.training.nucleus_tuning import tune_nuclei
 from biopsy_ai.training.real import TrainingImage, load_training_image, read_training_list
 from biopsy_ai.training.settings import SECTIONS, TUNING_SECTIONS, TrainConfig
-from biopsy_ai.training.trainer import read_checkpoint, train_network
+from biopsy_ai.training.trainer import crop_ranges, read_checkpoint, train_network
 from biopsy_ai.training.tuning import TuningScore, tune_thresholds
 
 ARCHITECTURE: dict[str, Any] = {
@@ -155,7 +157,7 @@ def train_model(
         config,
         fingerprint=fingerprint,
         architecture=architecture,
-        start=first.unfolded().state_dict() if first else None,
+        start=_weights(first) if first else None,
         device=chosen.name,
         progress=progress,
     ).cpu()
@@ -164,6 +166,7 @@ def train_model(
         "name": name,
         "version": version,
         "architecture": architecture,
+        KEY: crop_ranges(network, crops),
         "thresholds": InstanceThresholds(),
         "training": asdict(config) | {"sections": sections},
         "trained_on": [{"image": i.name, "license": i.license} for i in images],
@@ -177,6 +180,13 @@ def train_model(
     save_model(out, network, spec, card=folder_card(Path(out), spec))
     tune_model(out, development, sections=tuning_sections, device=device, progress=progress)
     return Path(out)
+
+
+def _weights(model: Model) -> dict[str, Tensor]:
+    """Weights of a model as its training left them."""
+    network = model.unfolded()
+    weigh_classes(network)
+    return network.state_dict()
 
 
 def work_folder(out: str | Path) -> Path:
@@ -247,7 +257,7 @@ def tune_model(
             [maps[k] for k in numbers],
             [f.labels for f in chosen],
             ignores=[f.ignore for f in chosen],
-            weights=_weights(chosen),
+            weights=_field_weights(chosen),
             start=InstanceThresholds.from_mapping(model.spec["thresholds"]),
             workers=workers,
             progress=progress,
@@ -293,7 +303,7 @@ def _field_maps(
     return maps
 
 
-def _weights(fields: Sequence[_TuningField]) -> list[float]:
+def _field_weights(fields: Sequence[_TuningField]) -> list[float]:
     """Let the real fibers, which are few, count as much in all as the synthetic ones."""
     real, drawn = (
         sum(len(np.unique(f.labels)) - 1 for f in fields if f.real == is_real)

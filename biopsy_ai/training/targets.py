@@ -13,6 +13,9 @@ BORDER_UM = 1.5
 SMALL_FIBER_UM2 = 500.0
 """Fibers below this area weigh more in the loss, µm². [default]"""
 
+TINY_FIBER_UM2 = 150.0
+"""Fibers below this area weigh more still, µm². [default]"""
+
 TIP_RADIUS_UM = 2.0
 """Where no disc of this radius fits into a fiber is a tip or a corner, µm. [default]"""
 
@@ -75,13 +78,13 @@ def make_targets(
     border = _between(labels, BORDER_UM / mpp)
     n = int(labels.max())
     area = np.bincount(labels.ravel(), minlength=n + 1) * mpp**2
-    small = area < SMALL_FIBER_UM2
-    small[0] = False
-    weight = 1 + 2.0 * border + 2.0 * small[labels] + 4.0 * _tips(inside, mpp)
+    extra = 2.0 * (area < SMALL_FIBER_UM2) + 3.0 * (area < TINY_FIBER_UM2)
+    extra[0] = 0
+    weight = 1 + 2.0 * border + extra[labels] + 4.0 * _tips(inside, mpp)
     if holes is not None:
         weight += 3.0 * (holes & (labels > 0))
-    maps = [labels > 0, border, distance]
-    return np.stack([*(255 * m for m in maps), UNIT_WEIGHT * weight], axis=-1).astype(np.uint8)
+    maps = [255 * m for m in (labels > 0, border, distance)]
+    return np.stack([*maps, np.minimum(UNIT_WEIGHT * weight, 255)], axis=-1).astype(np.uint8)
 
 
 def make_nucleus_targets(
@@ -106,7 +109,7 @@ def make_nucleus_targets(
     """
     labels = labels.astype(np.int32)
     _, distance = _relative_depth(labels)
-    weight = 1 + 2.0 * _between(labels, NUCLEUS_BORDER_UM / mpp)
+    weight = 1 + 5.0 * _between(labels, NUCLEUS_BORDER_UM / mpp)
     if known is not None:
         weight = np.where(known, weight, 0)
     # Rounded up and lifted: what is inside stays above 0, also where two nuclei touch.

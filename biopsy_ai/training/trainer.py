@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
+from biopsy_ai.segmentation.activation_ranges import measure_ranges
 from biopsy_ai.segmentation.device import has_bfloat16
 from biopsy_ai.segmentation.network import FiberNet, begin_from
 from biopsy_ai.training.dataset import Sample, SectionCrops
@@ -31,6 +33,9 @@ CHECKPOINT_FILE, LOG_FILE = "checkpoint.pt", "training.csv"
 
 LOG_EVERY = 25
 """Steps between two lines of the log, and two reports."""
+
+RANGE_CROPS = 32
+"""Crops in which it is measured how large the values of a network become. [default]"""
 
 Report: TypeAlias = Callable[[int, float, FiberNet], None]
 """Called as ``report(step, mean loss since the last one, network with averaged weights)``."""
@@ -175,6 +180,17 @@ def train_network(
     if writer is not None:
         writer.close()
     return average
+
+
+def crop_ranges(network: FiberNet, crops: SectionCrops) -> dict[str, float]:
+    """Measure how large the values of a network become in what it was trained on.
+
+    Returns
+    -------
+    dict
+        As `measure_ranges` gives it.
+    """
+    return measure_ranges(network, (sample.image for sample in islice(crops, RANGE_CROPS)))
 
 
 def _writer(folder: Path) -> Any:
