@@ -68,9 +68,9 @@ def analyze(
         A loaded model, to spare loading ``config.model`` again for each of many slides.
     progress
         Called as ``progress(stage, done, total)`` for the stages ``"open"``, ``"tissue"``,
-        ``"segment"``, ``"nuclei_channel"`` where nuclei have one, ``"measure"``,
-        ``"surroundings"``, ``"contacts"`` and ``"patterns"``, of which ``"surroundings"`` and
-        ``"patterns"`` come from other threads than its own. It may raise `Cancelled` to stop.
+        ``"segment"``, ``"nuclei_channel"`` where nuclei have one, ``"measure"``, ``"contacts"``
+        and ``"patterns"``, of which ``"measure"`` and ``"patterns"`` come from other threads than
+        its own. It may raise `Cancelled` to stop.
 
     Raises
     ------
@@ -354,8 +354,8 @@ def _measured(
     tissue, stain = section.tissue, section.stain
     limits = config.limits_in_force
 
-    with watch.stage("measure"):
-        table = measure_fibers(
+    def measure(told: Progress) -> pd.DataFrame:
+        measured = measure_fibers(
             segmentation.labels,
             segmentation.mpp,
             ids=segmentation.ids,
@@ -365,10 +365,10 @@ def _measured(
             image_mpp=None if slide is None else slide.mpp,
             region=config.region,
             config=config.measurement,
-            progress=progress,
+            progress=told,
         )
         # before the fibers are compared with one another
-        table = correct_exclusions(table, corrections)
+        return correct_exclusions(measured, corrections)
 
     labels = segmentation.ids
     with watch.stage("surroundings"):
@@ -376,9 +376,9 @@ def _measured(
         dyes = surroundings.dyes_of(slide, config, stain, tissue)
         bright = dyes is not None
         grid = lay_on_grid(segmentation, slide, bright_field=bright, region=config.region)
-        steps = surroundings.steps_around(section, grid, table, dyes, limits)
-        tiles, (fascicles, composition), nuclei, interior, channels = run_side_by_side(
-            [watch.timed(name, step) for name, step in steps.items()], "surroundings", progress
+        steps = surroundings.steps_of(section, grid, measure, dyes, limits)
+        table, tiles, interior, nuclei, (fascicles, composition), channels = run_side_by_side(
+            [watch.timed(name, step) for name, step in steps.items()], "measure", progress
         )
         counts = count_nuclei(nuclei, labels)
         home = None if fascicles is None else fascicles.fibers["fascicle"].to_numpy()

@@ -6,6 +6,7 @@ Each function takes what is known and leaves out what is not; `biopsy_ai.pipelin
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,14 +170,14 @@ def interior_of(
     return interior.set_index("label").reindex(labels).reset_index()
 
 
-def steps_around(
+def steps_of(
     section: OutlinedSection,
     grid: SectionGrid,
-    table: pd.DataFrame,
+    measure: Step,
     dyes: SectionDyes | None,
     limits: Limits,
 ) -> dict[str, Step]:
-    """What is measured around and inside the fibers, in steps that do not need each other.
+    """What is measured of, around and inside the fibers, in steps that can run side by side.
 
     Parameters
     ----------
@@ -184,8 +185,8 @@ def steps_around(
         The outlined section.
     grid
         With its pixels.
-    table
-        The fiber table.
+    measure
+        Gives the fiber table.
     dyes
         Colors of a bright-field picture.
     limits
@@ -194,21 +195,33 @@ def steps_around(
     Returns
     -------
     dict
-        In this order: ``quality`` gives what `quality_of` does, ``composition`` what `tissue_of`
-        does, ``nuclei`` and ``interior`` the tables of `nuclei_of` and `interior_of`, and
-        ``type_channels`` that of `biopsy_ai.section_patterns.channels_of`; each gives None where
-        there is nothing to measure.
+        In this order: ``measure`` gives the fiber table, ``quality`` what `quality_of` does,
+        ``interior`` and ``nuclei`` the tables of `interior_of` and `nuclei_of`, ``composition``
+        what `tissue_of` does, and ``type_channels`` the table of
+        `biopsy_ai.section_patterns.channels_of`; each gives None where there is nothing to
+        measure. Composition waits for the fiber table, and must not begin before that has.
     """
     slide, stain, labels = section.slide, section.stain, section.segmentation.ids
     seen = stain.name if stain else "auto"
+    table: Future[pd.DataFrame] = Future()
+
+    def measured(told: Progress) -> pd.DataFrame:
+        try:
+            table.set_result(measure(told))
+        except BaseException as error:
+            table.set_exception(error)
+            raise
+        return table.result()
+
     return {
+        "measure": measured,
         "quality": lambda told: quality_of(slide, section.tissue, grid, told),
-        "composition": lambda told: tissue_of(
-            grid, table, stain.name if stain else None, dyes, limits, told
-        ),
-        "nuclei": lambda told: None if section.no_nuclei else nuclei_of(grid, dyes, limits, told),
         "interior": lambda told: (
             interior_of(grid, labels, dyes, seen, limits, told) if slide else None
+        ),
+        "nuclei": lambda told: None if section.no_nuclei else nuclei_of(grid, dyes, limits, told),
+        "composition": lambda told: tissue_of(
+            grid, table.result(), stain.name if stain else None, dyes, limits, told
         ),
         "type_channels": lambda told: channels_of(slide, grid, seen, told),
     }

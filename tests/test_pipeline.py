@@ -197,9 +197,7 @@ def test_every_stage_is_reported(section: DrawnSection) -> None:
     seen: list[tuple[str, int, int]] = []
     analyze(section.image, progress=lambda *step: seen.append(step))
     stages = list(dict.fromkeys(stage for stage, _, _ in seen))
-    assert stages == [
-        *("open", "tissue", "segment", "measure", "surroundings", "contacts", "patterns")
-    ]
+    assert stages == [*("open", "tissue", "segment", "measure", "contacts", "patterns")]
     for stage in stages:
         steps = [(done, total) for name, done, total in seen if name == stage]
         assert steps == sorted(steps)

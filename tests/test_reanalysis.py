@@ -259,5 +259,5 @@ def test_stages_and_cancelling(saved: SavedAnalysis) -> None:
 
     with pytest.raises(Cancelled):
         reanalyze(saved, saved.labels, Corrections(), progress=stop)
-    stages = ["open", "tissue", "measure", "surroundings", "contacts", "patterns"]
+    stages = ["open", "tissue", "measure", "contacts", "patterns"]
     assert list(dict.fromkeys(seen)) == stages

@@ -39,17 +39,11 @@ class MapNetwork:
     """
 
     def __init__(self, model: Model, device: Device) -> None:
-        import torch
-
         if device.is_cpu:
             keep_memory()
         self.device = device
-        self._in_use: tuple[Callable[..., Logits], torch.dtype]
-        if device.whole_numbers and model.activation_ranges:
-            self._in_use, self.precision = (model.in_whole_numbers, torch.float32), "int8"
-        else:
-            self._in_use = model.prepared(device), device.dtype
-            self.precision = str(device.dtype).removeprefix("torch.")
+        network, dtype, self.precision = fastest_network(model, device)
+        self._in_use = network, dtype
 
     def predict(self, pictures: Sequence[NDArray[np.float32]], context: Margins) -> list[FiberMaps]:
         """Predict the maps of pictures of one size.
@@ -94,6 +88,27 @@ class MapNetwork:
             )
             for i, planes in enumerate(fibers)
         ]
+
+
+def fastest_network(
+    model: Model, device: Device
+) -> tuple[Callable[[torch.Tensor, Margins], Logits], torch.dtype, str]:
+    """Choose how a model is run on a device.
+
+    Returns
+    -------
+    network
+        Takes pictures (N, 3, H, W) and their context.
+    dtype
+        That it takes.
+    precision
+        Of the numbers that it computes with.
+    """
+    import torch
+
+    if device.whole_numbers and model.activation_ranges:
+        return model.in_whole_numbers, torch.float32, "int8"
+    return model.prepared(device), device.dtype, str(device.dtype).removeprefix("torch.")
 
 
 def _forward(

@@ -15,7 +15,7 @@ def table(n: int = 200, seed: int = 0) -> pd.DataFrame:
             "min_feret_um": rng.lognormal(np.log(55), 0.15, n),
             "circularity": rng.normal(0.86, 0.04, n),
             "feret_aspect_ratio": rng.normal(1.3, 0.1, n),
-            "n_acute_angles": rng.binomial(1, 0.1, n).astype(float),
+            "max_curvature": rng.normal(2.2, 0.4, n),
             "solidity": rng.normal(0.97, 0.01, n),
             "shape_assessable": True,
             "excluded": "",
@@ -54,9 +54,9 @@ def test_normal_fibers_average_one_half() -> None:
 def test_small_angular_fiber_scores_high_and_round_one_low() -> None:
     fibers = table()
     fibers.loc[0, ["min_feret_um", "circularity", "feret_aspect_ratio"]] = 15, 0.5, 2.2
-    fibers.loc[0, ["n_acute_angles", "solidity"]] = 2, 0.85
+    fibers.loc[0, ["max_curvature", "solidity"]] = 6.0, 0.85
     fibers.loc[1, ["min_feret_um", "circularity", "feret_aspect_ratio"]] = 15, 0.98, 1.02
-    fibers.loc[1, ["n_acute_angles", "solidity"]] = 0, 0.999
+    fibers.loc[1, ["max_curvature", "solidity"]] = 1.1, 0.999
     scores = angularity_scores(fibers)
     assert scores[0] > 0.95
     assert scores[1] < 0.2
