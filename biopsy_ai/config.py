@@ -74,6 +74,9 @@ class SegmentationConfig(_Section):
     hardly the fibers."""
     overlap_px: Annotated[int, Field(ge=0, le=512)] = 192
     """Context that a tile reads beyond its core on each side, pixels."""
+    precision: Literal["auto", "float"] = "auto"
+    """``auto`` computes in whole numbers of eight bit where the processor is fastest so, ``float``
+    in floating point everywhere. A few outlines differ."""
     foreground_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     min_area_um2: Annotated[float, Field(ge=0)] | None = None
     """Smaller objects are not called fibers, µm²."""

@@ -105,6 +105,8 @@ def segment_fibers(
 
     model = model or load_model(config.model)
     device = choose_device(config.device)
+    if config.segmentation.precision == "float":
+        device = replace(device, whole_numbers=False)
     mpp = model.working_mpp
     tissue = tissue_mask(slide, config.stain) if tissue is None else tissue
     reader = PictureReader.of_slide(slide, mpp, tissue, config.stain)
@@ -150,7 +152,7 @@ def segment_fibers(
 
             if device.is_cpu:
                 predicted = predict_shared(
-                    batches, lambda: TileJob.of(reader, config, model), predict
+                    batches, lambda: TileJob.of(reader, config, model, network), predict
                 )
             else:
                 predicted = predict(batches)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -67,6 +67,8 @@ class TileJob:
         As in `PictureReader`.
     model, weights_sha256
         Name or folder of the model, and the hash of its weights.
+    precision
+        Of the numbers that the network computes with.
     """
 
     path: Path
@@ -78,10 +80,13 @@ class TileJob:
     channel: int | None
     model: str
     weights_sha256: str
+    precision: str
 
     @classmethod
-    def of(cls, reader: PictureReader, config: AnalysisConfig, model: Model) -> TileJob:
-        """Say it of a slide that is open, and of a loaded model."""
+    def of(
+        cls, reader: PictureReader, config: AnalysisConfig, model: Model, network: MapNetwork
+    ) -> TileJob:
+        """Say it of a slide that is open, and of a model and its network."""
         slide = reader.slide
         # a bundled model is known by its name everywhere, others by their folder
         bundled = model.name == config.model
@@ -95,6 +100,7 @@ class TileJob:
             channel=reader.channel,
             model=model.name if bundled else str(model.folder.resolve()),
             weights_sha256=model.weights_sha256,
+            precision=network.precision,
         )
 
 
@@ -197,6 +203,11 @@ def _opened(job: TileJob) -> tuple[PictureReader, MapNetwork]:
     model = load_model(job.model)
     if model.weights_sha256 != job.weights_sha256:
         raise ModelError(f"{job.model}: other weights than those that the slide is analyzed with")
+    device = choose_device("cpu")
+    whole = device.whole_numbers and job.precision == "int8"
+    network = MapNetwork(model, replace(device, whole_numbers=whole))
+    if network.precision != job.precision:
+        raise ModelError(f"{job.model}: this computer does not compute in {job.precision}")
     slide = open_slide(job.path, mpp=job.mpp, channels=dict(job.channels))
     reader = PictureReader(slide, job.working_mpp, job.low, job.high, job.channel)
-    return reader, MapNetwork(model, choose_device("cpu"))
+    return reader, network
