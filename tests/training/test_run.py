@@ -7,6 +7,7 @@ import yaml
 
 from biopsy_ai.errors import ConfigError, OutlineReadError, OutputError
 from biopsy_ai.segmentation import load_model
+from biopsy_ai.segmentation.activation_ranges import activated_modules
 from biopsy_ai.synthesis import SectionParams, TissueParams, synthesize_section
 from biopsy_ai.training import TrainConfig, bank, fingerprint, run
 from biopsy_ai.training.card import END_MARK, START_MARK
@@ -129,6 +130,8 @@ def test_training_writes_a_model_that_loads(train, training_list, tmp_path):
     )
     model = load_model(folder)
     assert model.spec["version"] == "3"
+    needed = {name for name, _ in activated_modules(model.unfolded())}
+    assert model.activation_ranges.keys() == needed, "it can be run in whole numbers"
     assert model.spec["trained_on"][0] == {"image": "a", "license": "MIT"}
     assert {"train", "predict", "tune"} <= set(stages)
     assert (tmp_path / "model-work" / "checkpoint.pt").exists()

@@ -62,7 +62,7 @@ def test_every_nucleus_peaks_and_what_touches_is_parted():
     assert ((distance > 0) == (labels > 0)).all()
     assert [distance[labels == k].max() for k in (1, 2, 3)] == [255, 255, 255]
     assert distance[10, 14:16].max() < 100
-    assert weight[10, 14] == 3 * UNIT_WEIGHT
+    assert weight[10, 14] == 6 * UNIT_WEIGHT
     assert weight[2, 2] == weight[21, 31] == UNIT_WEIGHT
 
 
@@ -72,3 +72,22 @@ def test_nuclei_that_are_not_known_have_no_weight():
     known = np.arange(100).reshape(10, 10) >= 50
     weight = make_nucleus_targets(labels, 0.5, known=known)[..., 1]
     assert ((weight > 0) == known).all()
+
+
+def test_small_fibers_weigh_more_and_tiny_ones_most():
+    labels = np.zeros((200, 200), dtype=np.int32)
+    labels[10:70, 10:70] = 1  # 900 µm²
+    labels[90:120, 90:120] = 2  # 225 µm²
+    labels[150:170, 150:170] = 3  # 100 µm²
+    weight = make_targets(labels, 0.5)[..., 3]
+    middle = [int(weight[at, at]) for at in (40, 105, 160)]
+    assert middle == [UNIT_WEIGHT, 3 * UNIT_WEIGHT, 6 * UNIT_WEIGHT]
+
+
+def test_weights_end_where_a_byte_does():
+    labels = two_squares(1)
+    labels[:] = np.where(np.arange(90) % 6 < 5, 1 + np.arange(90) // 6, 0)  # thin and near
+    holes = labels > 0
+    weight = make_targets(labels, 0.5, holes=holes)[..., 3]
+    assert weight.max() == 255
+    assert weight[holes].min() >= 4 * UNIT_WEIGHT
