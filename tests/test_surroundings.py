@@ -337,13 +337,13 @@ def test_what_surrounds_the_fibers_is_told_and_can_be_stopped(
     path = truth.write(tmp_path)
     seen: list[tuple[str, int, int]] = []
     analyze(path, AnalysisConfig(stain="he"), progress=lambda *step: seen.append(step))
-    steps = [(done, total) for stage, done, total in seen if stage == "surroundings"]
+    steps = [(done, total) for stage, done, total in seen if stage == "measure"]
     assert steps == sorted(steps)
     assert len(steps) > 6
-    assert (steps[0], steps[-1]) == ((0, 500), (500, 500))
+    assert (steps[0], steps[-1]) == ((0, 600), (600, 600))
 
     def stop(stage: str, done: int, total: int) -> None:
-        if stage == "surroundings" and done > 50:
+        if stage == "measure" and done > 50:
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled, match="enough"):

@@ -112,7 +112,8 @@ def angularity_scores(
         )
         for name, sign in _SIGNS.items()
     ]
-    scores[judged] = np.mean(ranks, axis=0)
+    # Sums of ranks are often equal: rounded, they stay so, and as they are written.
+    scores[judged] = np.round(np.mean(ranks, axis=0), 6)
     return scores
 
 

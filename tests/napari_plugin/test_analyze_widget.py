@@ -203,7 +203,8 @@ def test_a_region_of_a_slide_is_analyzed(
     widget.job.progressed.connect(lambda *_: stages.append(widget.stage.text()))  # type: ignore[union-attr]
     wait_for_the_end(widget, qtbot)
     assert not widget.problem.isVisible(), widget.problem.text
-    assert {"Outlining fibers", "Measuring fibers", "Writing results"} <= set(stages)
+    measuring = "Measuring fibers and what lies around"
+    assert {"Outlining fibers", measuring, "Writing results"} <= set(stages)
 
     folder = crop.parent / "results" / "crop"
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

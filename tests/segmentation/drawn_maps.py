@@ -158,6 +158,7 @@ class MapModel:
     nucleus_thresholds = NucleusThresholds()
     spec: dict[str, Any] = {"version": "1"}
     warning = ""
+    activation_ranges: dict[str, float] = {}
 
     def __init__(self, *, heads: bool = False) -> None:
         self.draws_nuclei = self.draws_tissue = heads
