@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from biopsy_ai.synthesis.imaging import as_jpeg
+
 _MIX = np.array([[0.3, 0.1, 0.6], [0.5, 0.2, 0.3], [0.1, 0.6, 0.3]], np.float32)
 
 
@@ -30,9 +32,7 @@ def scanner(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
     toned = 255 * (mixed / 255) ** 1.6 * np.array([0.75, 0.95, 0.8])
     mean = toned.mean(axis=(0, 1))
     faded = mean + 0.45 * (toned - mean) + rng.normal(0, 7, toned.shape)
-    _, packed = cv2.imencode(".jpg", _eight_bit(faded)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 40])
-    unpacked: NDArray[np.uint8] = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]
-    return np.ascontiguousarray(unpacked)
+    return as_jpeg(_eight_bit(faded), 40)
 
 
 def faded(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -30,20 +30,13 @@ THUMBNAIL_PX = 1500
 Rgb = npt.NDArray[np.uint8]
 
 
-def draw_block(
-    side_um: float,
-    stain: str = "he",
-    preset: str = "normal",
-    *,
-    fiber_scale: float = FIBER_SCALE,
-    seed: int = 7,
-) -> Rgb:
+def draw_block(side_um: float, stain: str = "he", preset: str = "normal", seed: int = 7) -> Rgb:
     """Draw the block that is repeated, shape (H, W, 3)."""
     from biopsy_ai.synthesis import SectionParams, synthesize_section
     from biopsy_ai.synthesis import preset as start
 
     tissue = start(preset)
-    type1, type2 = (fiber_scale * diameter for diameter in tissue.diameter_um)
+    type1, type2 = (FIBER_SCALE * diameter for diameter in tissue.diameter_um)
     tissue = replace(tissue, diameter_um=(type1, type2))
     params = SectionParams(tissue=tissue, stain=stain, size_um=(side_um, side_um), mpp=MPP)
     return synthesize_section(params, seed).image

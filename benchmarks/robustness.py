@@ -24,6 +24,8 @@ from methods import Method, network_method
 from numpy.typing import NDArray
 from tables import markdown, number
 
+from biopsy_ai.synthesis.imaging import as_jpeg
+
 Pixels = NDArray[Any]
 
 
@@ -51,12 +53,6 @@ def faded(pixels: Pixels, contrast: float) -> Pixels:
     return np.clip(np.round(128 + contrast * (pixels - 128.0)), 0, 255).astype(np.uint8)
 
 
-def compressed(pixels: Pixels, quality: int) -> Pixels:
-    """Save as JPEG and read again, (H, W, 3) uint8."""
-    _, coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
-
-
 def unchanged(pixels: Pixels) -> Pixels:
     """As it is."""
     return pixels
@@ -74,9 +70,9 @@ VARIANTS: dict[str, tuple[float | None, Callable[[Pixels], Pixels], bool]] = {
     "contrast × 0.6": (None, partial(faded, contrast=0.6), True),
     "warm light": (None, lambda p: scaled(p, 1.0, 0.93, 0.8), True),
     "cold light": (None, lambda p: scaled(p, 0.85, 0.95, 1.0), True),
-    "JPEG quality 50": (None, partial(compressed, quality=50), True),
-    "JPEG quality 25": (None, partial(compressed, quality=25), True),
-    "1.0 µm/px, JPEG quality 50": (1.0, partial(compressed, quality=50), True),
+    "JPEG quality 50": (None, partial(as_jpeg, quality=50), True),
+    "JPEG quality 25": (None, partial(as_jpeg, quality=25), True),
+    "1.0 µm/px, JPEG quality 50": (1.0, partial(as_jpeg, quality=50), True),
 }
 """Pixel size (None: as published), change, and whether it takes color images only."""
 

@@ -27,6 +27,7 @@ from biopsy_ai.score.evidence import CHANGES
 from biopsy_ai.segmentation import load_model
 from biopsy_ai.serial.sample_sheet import read_sample_sheet
 from biopsy_ai.slides import open_slide
+from biopsy_ai.synthesis.imaging import as_jpeg
 
 Picture = NDArray[np.uint8]
 FINE_MPP = 0.35
@@ -36,12 +37,6 @@ def stronger(picture: Picture, factor: float) -> Picture:
     """Multiply the optical density."""
     density = -np.log(np.maximum(picture.astype(float), 1.0) / 255.0)
     return np.rint(255.0 * np.exp(-factor * density)).astype(np.uint8)
-
-
-def as_jpeg(picture: Picture, quality: int) -> Picture:
-    """Lose what JPEG of a quality loses."""
-    _, coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
 
 
 VARIANTS: dict[str, Callable[[Picture], Picture]] = {

@@ -97,8 +97,7 @@ def angularity_scores(
     `size_center`. There is no published cut-off for angularity. [E]
 
     Corners enter by the curvature of the sharpest one. The number of acute angles, which is a sign
-    of small angular fibers, jumps where an outline moves by half a pixel: of small angular fibers
-    it then agrees with itself by r = 0.73, the curvature by 0.96.
+    of small angular fibers, jumps where an outline moves by half a pixel.
     """
     scores = np.full(len(fibers), np.nan)
     judged = _judged(fibers)

@@ -61,7 +61,7 @@ def scan_bright_field(
     image = _resolve(image, imaging, mpp)
     image, dust = _dust(image, imaging, mpp, rng)
     image += imaging.noise * rng.standard_normal(image.shape, dtype=np.float32)
-    return _jpeg((np.clip(image, 0, 1) * 255).astype(np.uint8), imaging.jpeg_quality), dust
+    return as_jpeg((np.clip(image, 0, 1) * 255).astype(np.uint8), imaging.jpeg_quality), dust
 
 
 def scan_fluorescence(
@@ -116,7 +116,8 @@ def _dust(
     return image, where > 0
 
 
-def _jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def as_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Give an RGB picture back as JPEG of a quality does; from 97 on as it is."""
     import cv2
 
     if quality >= 97:

@@ -15,6 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from biopsy_ai.segmentation.network import TISSUE_STEP
 from biopsy_ai.segmentation.picture import normalize
+from biopsy_ai.synthesis.imaging import as_jpeg
 from biopsy_ai.training.real import TrainingImage
 from biopsy_ai.training.settings import TrainConfig
 from biopsy_ai.training.targets import UNKNOWN_CLASS, Truth
@@ -261,12 +262,9 @@ def low_detail(image: NDArray[np.float32], rng: np.random.Generator) -> None:
 
 def _compressed(image: NDArray[np.float32], quality: int) -> NDArray[np.float32]:
     """Picture as JPEG gives it back; at the pixels of a coarse scanner its blocks are large."""
-    import cv2
-
     # Levels beyond white are kept in the range of 8 bit, too.
     levels = np.clip(image * 200, 0, 255).astype(np.uint8)
-    _, data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 200
+    return as_jpeg(levels, quality).astype(np.float32) / np.float32(200)
 
 
 def random_tone(tensor: Tensor, rng: np.random.Generator) -> Tensor:

@@ -31,11 +31,11 @@ from biopsy_ai.training.held_out import (
     watched_parts,
 )
 from biopsy_ai.training.judging import Comparison, Counts, SlideScore, compare, judge
-from biopsy_ai.training.losses import unweigh_classes, weigh_classes
+from biopsy_ai.training.losses import unweigh_classes
 from biopsy_ai.training.own_crops import OwnCrops
 from biopsy_ai.training.relearning import learn_from_reviews, rules_part
 from biopsy_ai.training.retrained import Retrained, check_out, learned_from, record
-from biopsy_ai.training.run import ancestor, folder_card, work_folder
+from biopsy_ai.training.run import ancestor, folder_card, weights_to_train, work_folder
 from biopsy_ai.training.settings import FINE_SECTIONS, FINE_TUNING, TrainConfig
 from biopsy_ai.training.trainer import (
     CHECKPOINT_FILE,
@@ -267,15 +267,13 @@ def _trained(
         report(TrainingStep(0, config.steps, None, watched(base)))
     if device.is_cpu:
         keep_memory()
-    first = base.unfolded()
-    weigh_classes(first)
     network = train_network(
         crops,
         work,
         config,
         fingerprint=fingerprint,
         architecture=base.spec["architecture"],
-        start=first.state_dict(),
+        start=weights_to_train(base),
         keep_statistics=True,
         tensorboard=False,
         device=device.name,

@@ -157,7 +157,7 @@ def train_model(
         config,
         fingerprint=fingerprint,
         architecture=architecture,
-        start=_weights(first) if first else None,
+        start=weights_to_train(first) if first else None,
         device=chosen.name,
         progress=progress,
     ).cpu()
@@ -182,7 +182,7 @@ def train_model(
     return Path(out)
 
 
-def _weights(model: Model) -> dict[str, Tensor]:
+def weights_to_train(model: Model) -> dict[str, Tensor]:
     """Weights of a model as its training left them."""
     network = model.unfolded()
     weigh_classes(network)
@@ -257,7 +257,7 @@ def tune_model(
             [maps[k] for k in numbers],
             [f.labels for f in chosen],
             ignores=[f.ignore for f in chosen],
-            weights=_field_weights(chosen),
+            weights=_weights(chosen),
             start=InstanceThresholds.from_mapping(model.spec["thresholds"]),
             workers=workers,
             progress=progress,
@@ -303,7 +303,7 @@ def _field_maps(
     return maps
 
 
-def _field_weights(fields: Sequence[_TuningField]) -> list[float]:
+def _weights(fields: Sequence[_TuningField]) -> list[float]:
     """Let the real fibers, which are few, count as much in all as the synthetic ones."""
     real, drawn = (
         sum(len(np.unique(f.labels)) - 1 for f in fields if f.real == is_real)

@@ -284,7 +284,7 @@ def test_pictures_are_changed_as_the_variants_say(load: Callable[[str], Any]) ->
     assert robustness.bent(pixels, 2.0)[0, -1].tolist() == [157] * 3
     assert robustness.bent(pixels.astype(np.uint16), 2.0).max() == 200
     assert robustness.faded(pixels, 0.5)[0, 0].tolist() == [64] * 3
-    saved = robustness.compressed(pixels, 50)
+    saved = robustness.as_jpeg(pixels, 50)
     assert saved.shape == pixels.shape
     assert 0 < np.abs(saved.astype(int) - pixels).max() < 40
 
