@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
@@ -44,6 +45,26 @@ def threads_beside(count: int, name: str) -> Executor:
         Beginning of their names.
     """
     return ThreadPoolExecutor(count, name) if usable_cores() > 1 else InTurn()
+
+
+@contextmanager
+def worker_threads(name: str, count: int | None = None) -> Iterator[Executor]:
+    """Threads that finish their queue, or drop it when something goes wrong.
+
+    Parameters
+    ----------
+    name
+        What they do.
+    count
+        Threads, at most; one for each core that may be used where left out.
+    """
+    pool = threads_beside(count or usable_cores(), f"biopsy-ai-{name}")
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 class InTurn(Executor):

@@ -11,10 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.labels import GridView, LabelArray, scan_windows
+from biopsy_ai.processors import usable_cores, worker_threads
 from biopsy_ai.progress import Progress
 
 GRID_MPP = 1.0
 """Side of the square pixels on which territories are drawn, µm. [default]"""
+THREADS_MAX = 4
+"""Windows that are drawn at the same time; each needs about 200 MB. [default]"""
+
 _AXIS = round(2**16 * np.pi / 8)
 _DIAGONAL = round(2**16 * np.pi / 8 / np.sqrt(2))
 
@@ -105,12 +109,12 @@ def measure_territories(
     radius = 0.5 * reach_um / GRID_MPP + 0.5
     margin = int(np.ceil(1.1 * radius)) + 3
     # territories end outside of the image, and what they meet there is nothing
-    windows = list(scan_windows((height + 2 * margin, width + 2 * margin)))
-    parts = []
-    for done, (rows, columns) in enumerate(windows):
-        if progress:
-            progress("contacts", done, len(windows))
-        window = (rows.start - 2 * margin, rows.stop), (columns.start - 2 * margin, columns.stop)
+    windows: list[Window] = [
+        ((rows.start - 2 * margin, rows.stop), (columns.start - 2 * margin, columns.stop))
+        for rows, columns in scan_windows((height + 2 * margin, width + 2 * margin))
+    ]
+
+    def draw(window: Window) -> Lines:
         state = b"" if known is None else known.state_of(window, gap_um, reach_um)
         before, lines = (None if known is None else known.drawn.get(window)) or (None, _NOTHING)
         if before != state:
@@ -120,7 +124,14 @@ def measure_territories(
                 lines = _lines(piece, margin, radius, gap_um / GRID_MPP)
             if known is not None:
                 known.drawn[window] = state, lines
-        parts.append(lines)
+        return lines
+
+    parts = []
+    with worker_threads("contacts", min(usable_cores(), THREADS_MAX)) as threads:
+        for done, lines in enumerate(threads.map(draw, windows)):
+            if progress:
+                progress("contacts", done, len(windows))
+            parts.append(lines)
     if progress:
         progress("contacts", len(windows), len(windows))
     key, met, met_gap, near, near_gap = _summed(np.concatenate([_NOTHING, *parts], axis=1))

@@ -179,8 +179,12 @@ def write_overlay(
         elif isinstance(layer, Numbers):
             _write(canvas, layer, backdrop.mpp)
     page = with_legend(canvas, backdrop.mpp, title, picture.legend)
-    # for pictures of tissue as small as the default, in two thirds of the time
-    how = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    # hardly larger than by default, for pictures of tissue, in less than half of the time
+    how = [
+        *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+        *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG),
+        *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    ]
     done, png = cv2.imencode(".png", page[:, :, ::-1], how)
     if not done:
         raise OutputError(f"{path}: the overlay cannot be encoded as PNG.")

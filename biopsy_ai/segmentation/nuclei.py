@@ -7,7 +7,6 @@ times as many nuclei as fibers, and each is small.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.labels import LabelArray, allocate_labels
 from biopsy_ai.packed_labels import CHUNK_PX
 from biopsy_ai.segmentation.drawing import FiberMaps
+from biopsy_ai.segmentation.gathering import gather_parts
 from biopsy_ai.segmentation.seeds import find_seeds, grow
 from biopsy_ai.segmentation.thresholds import NucleusThresholds
 from biopsy_ai.segmentation.windows import Window
@@ -82,12 +82,13 @@ class Nuclei:
 
 @dataclass(frozen=True, eq=False)
 class NucleusPixels:
-    """The pixels of some nuclei, in the order of their numbers; arrays of length k.
+    """The pixels of some nuclei; arrays of length k.
 
     Attributes
     ----------
     number
-        int32, of the nucleus that a pixel belongs to; 1..n without gaps, ascending.
+        int32, of the nucleus that a pixel belongs to: 1..n without gaps and ascending, but where
+        they were only just found (`owned_nuclei` puts them in order).
     row, column
         int32, pixels of the slide.
     foreground
@@ -98,6 +99,31 @@ class NucleusPixels:
     row: NDArray[np.int32]
     column: NDArray[np.int32]
     foreground: NDArray[np.uint8]
+
+    @classmethod
+    def found(
+        cls,
+        number: NDArray[np.integer],
+        pixels: NDArray[np.int64],
+        foreground: NDArray[np.uint8],
+        origin: tuple[int, int],
+    ) -> NucleusPixels:
+        """Nuclei that were found in a part of the slide.
+
+        Parameters
+        ----------
+        number
+            (k,) of the nucleus that a pixel belongs to.
+        pixels
+            (k,) flat index of the pixel in the part.
+        foreground
+            (h, w) uint8 map of the part, 255 for 1.
+        origin
+            Row and column of its first pixel on the slide.
+        """
+        row, column = (where.astype(np.int32) for where in np.divmod(pixels, foreground.shape[1]))
+        inside = foreground.ravel()[pixels]
+        return cls(number.astype(np.int32), row + origin[0], column + origin[1], inside)
 
     def of(self, chosen: NDArray[np.bool_], number: NDArray[np.int32]) -> NucleusPixels:
         """Return the chosen pixels under new numbers, and in the order of these.
@@ -169,28 +195,20 @@ def window_nuclei(
     seen = maps.cut(y0 - top, x0 - left, y1 - top, x1 - left)
     assert seen.nucleus is not None
     assert seen.nucleus_distance is not None
-    labels = _label(seen.nucleus, seen.nucleus_distance, thresholds)
-    return owned_nuclei(labels, seen.nucleus, (y0, x0), window, thresholds, mpp)
+    number, pixels = _numbered(seen.nucleus, seen.nucleus_distance, thresholds)
+    found = NucleusPixels.found(number, pixels, seen.nucleus, (y0, x0))
+    return owned_nuclei(found, window, thresholds, mpp)
 
 
 def owned_nuclei(
-    labels: NDArray[Any],
-    foreground: NDArray[np.uint8],
-    origin: tuple[int, int],
-    window: Window,
-    thresholds: NucleusThresholds,
-    mpp: float,
+    found: NucleusPixels, window: Window, thresholds: NucleusThresholds, mpp: float
 ) -> NucleusPixels:
     """Keep the nuclei whose centroid lies in the core of a window and that are large enough.
 
     Parameters
     ----------
-    labels
-        Whole numbers, 0 background, of what the window sees or of less than that.
-    foreground
-        Map of the same shape, 255 for 1.
-    origin
-        Row and column of its first pixel on the slide.
+    found
+        Nuclei that the window sees, from `NucleusPixels.found`.
     window, thresholds, mpp
         As of `window_nuclei`; of the thresholds the least area and foreground count.
 
@@ -199,17 +217,10 @@ def owned_nuclei(
     NucleusPixels
         Numbered by centroid, row by row.
     """
-    row, column = (where.astype(np.int32) for where in np.nonzero(labels))
-    found = NucleusPixels(
-        labels[row, column].astype(np.int32),
-        row + origin[0],
-        column + origin[1],
-        foreground[row, column],
-    )
-    if not row.size:
+    if not found.number.size:
         return found
     number = np.arange(int(found.number.max()) + 1, dtype=np.int32)
-    found = found.of(np.ones(row.size, bool), number)
+    found = found.of(np.ones(found.number.size, bool), number)
     center = found.centroid()
     wanted = (
         (found.area() * mpp**2 >= thresholds.min_area_um2)
@@ -279,25 +290,30 @@ def nucleus_score(inside: NDArray[np.uint8], distance: NDArray[np.uint8]) -> NDA
     return np.asarray(cv2.GaussianBlur(score, (0, 0), SMOOTH_PX), np.uint8)
 
 
-def _label(
+def _numbered(
     foreground: NDArray[np.uint8], distance: NDArray[np.uint8], thresholds: NucleusThresholds
-) -> NDArray[Any]:
-    """Seeds, grown over the foreground around them; the labels are whole numbers."""
+) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """Seeds, grown over the foreground around them: number and flat index of each pixel."""
     import cv2
 
     inside = cv2.compare(foreground, 255 * thresholds.foreground, cv2.CMP_GT)
-    if not cv2.countNonZero(inside):
-        return np.zeros(foreground.shape, np.uint16)
+    # Hardly a hundredth of a section is nuclei, and levels are many.
+    gathered = gather_parts(inside)
+    if not gathered.pixels.size:
+        return np.zeros(0, np.uint16), gathered.pixels
+    core = gathered.bring(inside)
     labels = find_seeds(
-        inside,
-        nucleus_score(inside, distance),
+        core,
+        gathered.bring(nucleus_score(inside, distance)),
         seed_height=thresholds.seed_height,
         min_peak=thresholds.min_peak,
         levels=NUCLEUS_LEVELS,
-        sparse=True,
+        thin=True,
     )
-    grow(labels, inside, GROWTH_PX)
-    return labels
+    grow(labels, core, GROWTH_PX)
+    number = labels.ravel()[gathered.places]
+    drawn = number > 0
+    return number[drawn], gathered.pixels[drawn]
 
 
 class NucleusSheet:

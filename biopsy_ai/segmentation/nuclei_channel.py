@@ -251,7 +251,9 @@ def _window_nuclei(
     heights = above_ground(np.ascontiguousarray(plane), mpp)
     labels = label_channel(heights, found.threshold, mpp)
     bright = np.clip(heights * np.float32(255 / max(found.top, 1e-6)), 0, 255).astype(np.uint8)
-    return owned_nuclei(labels, bright, (y0, x0), window, THRESHOLDS, mpp)
+    pixels = np.flatnonzero(labels)
+    nuclei = NucleusPixels.found(labels.ravel()[pixels], pixels, bright, (y0, x0))
+    return owned_nuclei(nuclei, window, THRESHOLDS, mpp)
 
 
 def _holds_tissue(window: Window, tissue: TissueMask | None, mpp: float) -> bool:

@@ -91,8 +91,10 @@ class FiberSheet:
             if placed is not None:
                 staying[first + i] = placed
         number = {old: first + k for k, old in enumerate(sorted(staying))}
-        if any(old != new for old, new in number.items()):
-            _renumber(sheet, number, first + len(fibers))
+        for old, new in number.items():
+            # numbers only fall, and rise in this order: the new one is free by now
+            if old != new:
+                _renumber(sheet, (y0, x0), staying[old], old, new)
         if not isinstance(self.labels, np.ndarray):
             self.labels[y0:y1, x0:x1] = sheet
         for old in sorted(staying):
@@ -192,7 +194,10 @@ def _trimmed(fiber: WindowFiber, mask: NDArray[np.bool_]) -> WindowFiber:
     )
 
 
-def _renumber(sheet: NDArray[np.int32], number: dict[int, int], limit: int) -> None:
-    table = np.arange(limit, dtype=np.int32)
-    table[list(number)] = list(number.values())
-    sheet[...] = table[sheet]
+def _renumber(
+    sheet: NDArray[np.int32], origin: tuple[int, int], fiber: WindowFiber, old: int, new: int
+) -> None:
+    height, width = fiber.mask.shape
+    y, x = fiber.y0 - origin[0], fiber.x0 - origin[1]
+    part = sheet[y : y + height, x : x + width]
+    part[part == old] = new

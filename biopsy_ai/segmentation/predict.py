@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from biopsy_ai.config import AnalysisConfig
 from biopsy_ai.labels import LabelArray
-from biopsy_ai.processors import threads_beside, usable_cores
+from biopsy_ai.processors import usable_cores, worker_threads
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.accelerator import turn_on
 from biopsy_ai.segmentation.drawing import COARSE, PLANES, FiberMaps
@@ -39,7 +39,14 @@ from biopsy_ai.segmentation.tile_sharing import TileJob, batches_of, predict_sha
 from biopsy_ai.segmentation.tiles import Tile, cut_tiles
 from biopsy_ai.segmentation.tissue_edge import TissueEdge
 from biopsy_ai.segmentation.tissue_map import TissueMap, TissueSheet, window_tissue
-from biopsy_ai.segmentation.windows import Window, WindowFiber, cut_windows, window_fibers
+from biopsy_ai.segmentation.windows import (
+    CORE_PX,
+    SMALL_CORE_PX,
+    Window,
+    WindowFiber,
+    cut_windows,
+    window_fibers,
+)
 
 if TYPE_CHECKING:
     from biopsy_ai.segmentation.model import Model
@@ -141,8 +148,8 @@ def segment_fibers(
         with (
             turn_on(device.name, report),
             _quick_turns(),
-            _threads("read", min(workers, 4)) as readers,
-            _threads("draw", workers) as drawers,
+            worker_threads("read", min(workers, 4)) as readers,
+            worker_threads("draw", workers) as drawers,
         ):
             batches = batches_of(tiles, device.batch_px)
             streams = count_streams(device, len(batches))
@@ -247,7 +254,8 @@ class _WindowDrawer:
         # Windows that see no tile hold nothing.
         self._windows = []
         self._missing: list[int] = []
-        for window in cut_windows(self._shape):
+        small = max(self._shape) <= CORE_PX
+        for window in cut_windows(self._shape, SMALL_CORE_PX if small else CORE_PX):
             n_tiles = sum(_meet(tile, window) for tile in tiles)
             if n_tiles:
                 self._windows.append(window)
@@ -330,18 +338,6 @@ class _Drawn(NamedTuple):
 def _meet(tile: Tile, window: Window) -> bool:
     y0, x0, y1, x1 = window.outer
     return tile.y0 < y1 and tile.y1 > y0 and tile.x0 < x1 and tile.x1 > x0
-
-
-@contextmanager
-def _threads(name: str, count: int) -> Iterator[Executor]:
-    """Threads that finish their queue, or drop it when something goes wrong."""
-    pool = threads_beside(count, f"biopsy-ai-{name}")
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    pool.shutdown()
 
 
 @contextmanager

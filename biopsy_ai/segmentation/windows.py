@@ -21,6 +21,9 @@ CORE_PX = 3072
 """Side of the squares whose centroids belong to one window, pixels (1.5 mm). Larger ones waste less
 on their halo, smaller ones need less memory: this one about 150 MB."""
 
+SMALL_CORE_PX = 1536
+"""The same where a field would be a single window: several are drawn at the same time. [default]"""
+
 HALO_PX = 400
 """How far a window sees beyond its core, pixels (200 µm, more than the widest fiber)."""
 

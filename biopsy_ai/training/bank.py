@@ -40,7 +40,13 @@ RECORD_FILE = "bank.yaml"
 FIELD_UM = 512.0
 """Side of a bank section, µm."""
 
-_STAIN_WEIGHTS = {"he": 0.30, "if": 0.18, "gomori": 0.12}
+_STAIN_WEIGHTS = {
+    "he": 0.26,
+    "if": 0.15,
+    "gomori": 0.14,
+    "atpase:4.6": 0.08,
+    "atpase:4.3": 0.08,
+}
 """Share of the sections by stain; the other stains share the rest equally."""
 
 _MANY_SMALL = 0.5
@@ -50,7 +56,9 @@ _ALL_SMALL = 0.15
 """Share of the sections whose fibers are all small, as in children and in mice."""
 
 _TIGHT = 0.12
-"""Share of the bright-field sections whose fibers touch, hardly any endomysium between them."""
+_TIGHT_GOMORI = 0.35
+"""Share of the bright-field sections whose fibers touch, hardly any endomysium between them. In
+Gomori trichrome fibers have nearly the color of collagen, and such sections are hard."""
 
 _LOOSE = 0.25
 """Share of the enzyme sections whose fibers lie apart, round and each by itself."""
@@ -135,7 +143,7 @@ def render_training_section(
             perimysium_um=min(tissue.perimysium_um, 25.0),
             crack_um=min(tissue.crack_um, 0.5),
         )
-    elif stain != "if" and rng.random() < _TIGHT:
+    elif stain != "if" and rng.random() < (_TIGHT_GOMORI if stain == "gomori" else _TIGHT):
         tissue = replace(
             tissue,
             endomysium_um=float(rng.uniform(0.2, 1.0)),

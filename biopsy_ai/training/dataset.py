@@ -245,16 +245,16 @@ def low_detail(image: NDArray[np.float32], rng: np.random.Generator) -> None:
     import cv2
 
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.25:
         image[:] = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.8)))
-    elif kind < 0.8:
+    elif kind < 0.85:
         height, width = image.shape[:2]
         factor = float(rng.uniform(0.42, 0.9))
         small = cv2.resize(
             image, (int(width * factor), int(height * factor)), interpolation=cv2.INTER_AREA
         )
-        if kind >= 0.5:
-            small = _compressed(small, int(rng.integers(35, 95)))
+        if kind >= 0.45:
+            small = _compressed(small, int(rng.integers(30, 95)))
         image[:] = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     else:
         image += float(rng.uniform(0.01, 0.06)) * rng.standard_normal(image.shape, dtype=np.float32)

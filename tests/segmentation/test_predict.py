@@ -50,7 +50,7 @@ def config(tile_px: int = 1024, **settings: Any) -> AnalysisConfig:
 
 def small_windows(monkeypatch: pytest.MonkeyPatch, core_px: int = 512, halo_px: int = 120) -> None:
     monkeypatch.setattr(
-        predict, "cut_windows", lambda shape: windows.cut_windows(shape, core_px, halo_px)
+        predict, "cut_windows", lambda shape, _: windows.cut_windows(shape, core_px, halo_px)
     )
 
 

@@ -59,23 +59,23 @@ def test_separate_cores_are_separate() -> None:
     assert (seeds[:, 100] == 0).all()
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-def test_sparse_fields_give_the_same_seeds(sparse: bool) -> None:
+@pytest.mark.parametrize("thin", [False, True])
+def test_seeds_lie_in_the_core(thin: bool) -> None:
     core = everywhere()
     core[:, :40] = core[:, 170:] = 0
     score = hills((80, 1.0), (115, 0.8), (150, 0.3))
-    seeds = find_seeds(core, score, **PLAIN, sparse=sparse)
+    seeds = find_seeds(core, score, **PLAIN, thin=thin)
     assert sorted(np.unique(seeds[core > 0])) == [0, 1, 2, 3]
     assert seeds[30, 80] != seeds[30, 115]
     assert not seeds[core == 0].any()
 
 
-def test_thin_branches_count_where_little_is_core() -> None:
+def test_thin_branches_count_where_asked_for() -> None:
     core = np.zeros((60, 200), np.uint8)
     core[31, 20:60] = 255
     score = np.full((60, 200), 26, np.uint8)
     score[31, 21:24] = score[31, 55:58] = 200
-    assert find_seeds(core, score, **PLAIN, sparse=True).max() == 2
+    assert find_seeds(core, score, **PLAIN, thin=True).max() == 2
 
 
 def test_flooding_meets_at_the_saddle() -> None:
