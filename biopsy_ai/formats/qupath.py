@@ -87,21 +87,18 @@ def write_geojson(
     OutputError
         The file cannot be written.
     """
+    import orjson
+
     rows = _rows_by_label(fibers)
-    with (
-        replacing(path) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="\n") as file,
-    ):
-        file.write('{"type":"FeatureCollection","features":[')
-        separator = "\n"
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(b'{"type":"FeatureCollection","features":[')
+        separator = b"\n"
         for label, polygon in outlines:
             feature = _feature(label, polygon, image_id, rows.get(label, {}))
             file.write(separator)
-            file.write(
-                json.dumps(feature, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            )
-            separator = ",\n"
-        file.write("\n]}\n")
+            file.write(orjson.dumps(feature, option=orjson.OPT_SERIALIZE_NUMPY))
+            separator = b",\n"
+        file.write(b"\n]}\n")
 
 
 def read_geojson(path: str | Path) -> ReadOutlines:
@@ -194,7 +191,7 @@ def measurement_name(column: str) -> str:
 def _feature(
     label: int, polygon: NDArray[np.float64], image_id: str, row: Mapping[str, Any]
 ) -> dict[str, Any]:
-    points = np.round(polygon, 2).tolist()
+    ring = np.round(np.concatenate([polygon, polygon[:1]]), 2)
     name, color = _class_of(row)
     measurements: dict[str, float | str] = {}
     metadata = {"label": str(label)}
@@ -208,7 +205,7 @@ def _feature(
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMESPACE, f"{image_id}/{label}")),
-        "geometry": {"type": "Polygon", "coordinates": [[*points, points[0]]]},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
         "properties": {
             "objectType": "detection",
             "name": f"fiber {label}",

@@ -198,7 +198,7 @@ def _spots(
     if not spots.any():
         return np.zeros(n_fibers), np.zeros(n_fibers)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(spots, connectivity=8)
-    at = np.flatnonzero(spots)
+    at = np.flatnonzero(spots > 0)
     spot, of_fiber = labels.ravel()[at], rows.ravel()[at]
     large = stats[:, cv2.CC_STAT_AREA] * pixel_um2 >= least_um2
     large[0] = False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from biopsy_ai.labels import (
     view_on_grid,
 )
 from biopsy_ai.packed_labels import CHUNK_PX
+from biopsy_ai.processors import usable_cores, worker_threads
 from biopsy_ai.segmentation.drawing import CLASS_BITS, COARSE, VOTE, FiberMaps
 from biopsy_ai.segmentation.windows import CORE_PX, Window
 from biopsy_ai.slides.quality import quality_limits
@@ -23,6 +26,9 @@ from biopsy_ai.tissue_classes import ARTEFACT, FIBER
 HALO_PX = 100
 """Context that is looked at around a window for artefacts that go on there, pixels of the class map
 (100 µm). [default]"""
+
+THREADS_MAX = 4
+"""Bands of windows that are called at the same time; each needs about 200 MB. [default]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +66,49 @@ def call_fibers(tissue: TissueMap, fibers: LabelArray, mpp: tuple[float, float])
     """
     shape = (int(tissue.classes.shape[0]), int(tissue.classes.shape[1]))
     seen = view_on_grid(fibers, mpp, shape, tissue.mpp)
-    for window in scan_windows(shape):
-        rows, columns = (
-            slice(max(part.start - HALO_PX, 0), min(part.stop + HALO_PX, side))
-            for part, side in zip(window, shape, strict=True)
-        )
-        classes, within = np.asarray(tissue.classes[rows, columns]), np.asarray(seen[rows, columns])
-        wrong = _no_artefacts(classes == ARTEFACT, within, tissue.mpp[0] * tissue.mpp[1])
-        if wrong.any():
-            classes = _filled_from_around(classes, wrong)
-        called = np.where((within > 0) & (classes != ARTEFACT), np.uint8(FIBER), classes)
-        top, left = window[0].start - rows.start, window[1].start - columns.start
-        height, width = (part.stop - part.start for part in window)
-        tissue.classes[window] = called[top : top + height, left : left + width]
+    bands = [list(band) for _, band in groupby(scan_windows(shape), lambda window: window[0])]
+    # What lies above and below a band is seen as it was drawn, whichever band is called first.
+    drawn = {
+        band[0][0].start: np.array(tissue.classes[_around(band[0][0].start, shape[0]), 0:])
+        for band in bands[1:]
+    }
+
+    def call(band: list[tuple[slice, slice]]) -> None:
+        for window in band:
+            _call_window(tissue, seen, window, drawn)
+
+    with worker_threads("call", min(usable_cores(), THREADS_MAX)) as threads:
+        list(threads.map(call, bands))
+
+
+def _around(row: int, height: int) -> slice:
+    return slice(max(row - HALO_PX, 0), min(row + HALO_PX, height))
+
+
+def _call_window(
+    tissue: TissueMap,
+    seen: LabelArray,
+    window: tuple[slice, slice],
+    drawn: Mapping[int, NDArray[np.uint8]],
+) -> None:
+    """Call the fibers of one window; `drawn` has the rows around the ends of its band."""
+    rows, columns = (
+        slice(max(part.start - HALO_PX, 0), min(part.stop + HALO_PX, side))
+        for part, side in zip(window, tissue.classes.shape, strict=True)
+    )
+    classes, within = np.array(tissue.classes[rows, columns]), np.asarray(seen[rows, columns])
+    above, below = window[0].start - rows.start, rows.stop - window[0].stop
+    if above:
+        classes[:above] = drawn[window[0].start][:above, columns]
+    if below:
+        classes[-below:] = drawn[window[0].stop][-below:, columns]
+    wrong = _no_artefacts(classes == ARTEFACT, within, tissue.mpp[0] * tissue.mpp[1])
+    if wrong.any():
+        classes = _filled_from_around(classes, wrong)
+    called = np.where((within > 0) & (classes != ARTEFACT), np.uint8(FIBER), classes)
+    left = window[1].start - columns.start
+    height, width = (part.stop - part.start for part in window)
+    tissue.classes[window] = called[above : above + height, left : left + width]
 
 
 def _no_artefacts(

@@ -39,7 +39,8 @@ QUALITY_MPP = 1.0
 BLOCK_TILES = 10
 """So many tiles are read together, along each axis."""
 HALO_UM = 125.0
-"""Context read around a block, so that folds and tears at its edge are seen whole. [default]"""
+"""Context read around a block where folds and tears are sought in the picture, so that those at its
+edge are seen whole. [default]"""
 MIN_TISSUE = 0.02
 """A tile with a smaller share of tissue is left out. [default]"""
 MIN_STAINED = 0.05
@@ -179,7 +180,8 @@ def measure_quality(
         for i in range(0, len(cuts[0]) - 1, BLOCK_TILES)
         for j in range(0, len(cuts[1]) - 1, BLOCK_TILES)
     ]
-    halo = math.ceil(HALO_UM / mpp)
+    by_picture = classes is None and scale.white is not None
+    halo = math.ceil(HALO_UM / mpp) if by_picture else 0
     rows: list[dict[str, float]] = []
     for done, (ys, xs) in enumerate(corners):
         if progress is not None:
@@ -209,8 +211,7 @@ def measure_quality(
     tiles = pd.DataFrame(rows, columns=[*TILE_COLUMNS[:-2], *_FULL, "peak"]).astype(float)
     if scale.white is None:
         tiles["saturated_share"] = _full_share(tiles, slide.dtype)
-    by_picture = BY_DENSITY if scale.white is not None else ""
-    tiles["artefact_from"] = BY_CLASS if classes is not None else by_picture
+    tiles["artefact_from"] = BY_CLASS if classes is not None else BY_DENSITY if by_picture else ""
     tiles["excluded"] = _reasons(tiles)
     return tiles[list(TILE_COLUMNS)]
 

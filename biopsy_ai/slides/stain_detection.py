@@ -80,6 +80,9 @@ RECOGNISED_CONFIDENCE = 0.6
 
 _COLORLESS = 1.5 / 255
 
+_ENOUGH = 500_000
+"""Pixels that are looked at for colors, at least, where there are more."""
+
 
 @dataclass(frozen=True)
 class StainCall:
@@ -223,6 +226,7 @@ def recognise_stain(
         return _unknown("the picture is gray, and stains are told by their colors")
     light = estimate_white(image, white)
     pixels = image[mask] if mask is not None else image.reshape(-1, 3)
+    pixels = pixels[:: max(len(pixels) // _ENOUGH, 1)]
     if not len(pixels) or float(np.ptp(pixels, axis=-1).max()) <= _COLORLESS * white:
         return _unknown("the picture is gray, and stains are told by their colors")
     features = color_features(optical_densities(pixels, light))

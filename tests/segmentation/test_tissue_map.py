@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from biopsy_ai import labels, processors
 from biopsy_ai.segmentation.drawing import VOTE
 from biopsy_ai.segmentation.tissue_map import TissueMap, TissueSheet, call_fibers
 from biopsy_ai.segmentation.windows import Window
@@ -69,3 +71,25 @@ def test_specks_are_no_artefacts() -> None:
     assert (classes[:30, :40] == VESSEL).all()
     assert (classes[:, 40:] == FAT).all()
     assert (classes[30:50, 10:30] == ARTEFACT).all()
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_bands_see_the_same_whichever_is_called_first(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    fibers = np.zeros((700, 600), np.int32)
+    classes = np.full((350, 300), VESSEL, np.uint8)
+    for label, (y, x) in enumerate(rng.integers(0, (660, 560), (60, 2)).tolist(), start=1):
+        fibers[y : y + 40, x : x + 40] = label
+    for y, x, height, width in rng.integers((0, 0, 5, 5), (330, 280, 90, 40), (40, 4)).tolist():
+        classes[y : y + height, x : x + width] = ARTEFACT
+    before = classes.copy()
+    call_fibers(TissueMap(classes, (1.0, 1.0)), fibers, (0.5, 0.5))
+    assert (classes != before).any()
+
+    monkeypatch.setattr(labels, "WINDOW_PX", 128)
+    monkeypatch.setattr(processors, "_share", cores)
+    by_bands = before.copy()
+    call_fibers(TissueMap(by_bands, (1.0, 1.0)), fibers, (0.5, 0.5))
+    assert np.array_equal(by_bands, classes), "artefacts reach less far than the halo"
