@@ -141,8 +141,11 @@ def _classes(logits: torch.Tensor) -> torch.Tensor:
 
 
 def _quantized(logits: torch.Tensor) -> NDArray[np.uint8]:
+    """Maps from 0 to 255; a network in whole numbers draws them itself."""
     import torch
 
+    if logits.dtype == torch.uint8:
+        return logits.numpy()
     maps = logits.contiguous().sigmoid().mul_(255).round_()
     quantized: NDArray[np.uint8] = maps.to(torch.uint8).cpu().numpy()
     return quantized

@@ -45,6 +45,10 @@ class Graph(ABC, Generic[Value]):
     def spread(self, x: Value) -> Value:
         """Twice as many pixels a side, a fourth of the channels."""
 
+    def maps(self, x: Value) -> Value:
+        """Maps of fibers or nuclei, on the grid of the picture."""
+        return self.spread(x)
+
     def cut(self, x: Value, number: int) -> Value:
         """Leave context away, see `plan_cuts`; two for each stage on the way up."""
         return x
@@ -69,8 +73,8 @@ def draw_graph(network: FiberNet, graph: Graph[Value], picture: Value) -> dict[s
     Returns
     -------
     dict
-        The outputs ``fibers``, ``nuclei`` and ``tissue`` before sigmoid and softmax; those that
-        the network does not draw are absent.
+        The outputs ``fibers``, ``nuclei`` and ``tissue``, before sigmoid and softmax if the graph
+        adds none; those that the network does not draw are absent.
     """
     names = {module: name for name, module in network.named_modules()}
 
@@ -99,10 +103,10 @@ def draw_graph(network: FiberNet, graph: Graph[Value], picture: Value) -> dict[s
         x, skip = graph.cut(x, 2 * number), graph.cut(skips.pop(), 2 * number + 1)
         x = stage(graph.joined(graph.doubled(x), skip), cast("Iterable[Any]", up))
     x = stage(x, cast("Iterable[Any]", network.fine))
-    drawn = {"fibers": graph.spread(graph.convolution(x, network.head))}
+    drawn = {"fibers": graph.maps(graph.convolution(x, network.head))}
     if network.nucleus_head is not None:
         block, last = cast("tuple[Any, Any]", tuple(network.nucleus_head))
-        drawn["nuclei"] = graph.spread(graph.convolution(activated(x, block), last))
+        drawn["nuclei"] = graph.maps(graph.convolution(activated(x, block), last))
     if network.tissue_head is not None:
         block, last = cast("tuple[Any, Any]", tuple(network.tissue_head))
         drawn["tissue"] = graph.convolution(activated(x, block), last)

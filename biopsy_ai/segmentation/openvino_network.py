@@ -1,7 +1,7 @@
 """A network in whole numbers of eight bit, run by OpenVINO: faster on a processor.
 
 Each value after a ReLU is one of 256 levels, each weight one of 127, and a convolution is exact in
-them (Jacob et al., CVPR 2018). The picture itself and what is drawn in the end stay floating point.
+them (Jacob et al., CVPR 2018). The picture itself stays floating point.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ class OpenVinoNetwork:
         ----------
         pictures
             (N, 3, H, W) float32.
+
+        Returns
+        -------
+        Logits
+            Of tissue classes; fibers and nuclei are maps in whole numbers from 0 to 255 already.
         """
         import torch
 
@@ -210,6 +215,11 @@ class _Graph(Graph[Any]):
 
     def spread(self, x: Any) -> Any:
         return self._op.depth_to_space(x, "depth_first", 2)
+
+    def maps(self, x: Any) -> Any:
+        low, high, top = np.float32(0), np.float32(1), np.float32(_LEVELS - 1)
+        probability = self._op.fake_quantize(self._op.sigmoid(x), low, high, low, top, _LEVELS)
+        return self.spread(self._op.convert(probability, "u8"))
 
     def cut(self, x: Any, number: int) -> Any:
         both = self._op.gather(self._corners, np.int64(number), np.int64(0))

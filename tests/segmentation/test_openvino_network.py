@@ -57,13 +57,15 @@ def test_any_network_draws_almost_the_same(name: str) -> None:
         picture = torch.rand(shape)
         with torch.inference_mode():
             expected = parts(network(picture, context))
+            expected |= {k: 255 * v.sigmoid() for k, v in expected.items() if k != "tissue"}
         found = parts(whole(picture, context))
         assert found.keys() == expected.keys()
         for key, value in expected.items():
             assert found[key].shape == value.shape
-            alike = torch.corrcoef(torch.stack([found[key].flatten(), value.flatten()]))[0, 1]
+            drawn = found[key].float()
+            alike = torch.corrcoef(torch.stack([drawn.flatten(), value.flatten()]))[0, 1]
             assert alike > 0.9, key
-            assert (found[key] - value).abs().mean() < 0.35 * value.std(), key
+            assert (drawn - value).abs().mean() < 0.35 * value.std() + 0.5, key
 
 
 def test_context_is_left_away_as_if_the_whole_were_cut() -> None:
@@ -72,7 +74,7 @@ def test_context_is_left_away_as_if_the_whole_were_cut() -> None:
     context = Margins(192, 128, 64, 192)
     cut = whole(picture, context).fibers.clone()
     full = whole(picture, Margins()).fibers[:, :, 192:-64, 128:-192]
-    np.testing.assert_allclose(cut.numpy(), full.numpy(), atol=1e-4)
+    np.testing.assert_allclose(cut.numpy().astype(int), full.numpy().astype(int), atol=1)
 
 
 def test_threads_do_not_disturb_each_other() -> None:
