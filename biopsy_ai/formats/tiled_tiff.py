@@ -114,7 +114,7 @@ def _tiles(pixels: LabelArray, dtype: np.dtype[Any]) -> Iterator[bytes]:
                 tile = band[y : y + TILE_PX, x : x + TILE_PX]
                 lacking = [(0, TILE_PX - side) for side in tile.shape]
                 whole = np.pad(tile, lacking) if np.any(lacking) else np.ascontiguousarray(tile)
-                yield imagecodecs.zlibng_encode(whole, _LEVEL)
+                yield bytes(imagecodecs.zlibng_encode(whole.tobytes(), _LEVEL))
 
 
 Look = Callable[[NDArray[Any], tuple[int, int]], None]

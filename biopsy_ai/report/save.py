@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,39 +14,36 @@ from numpy.typing import NDArray
 
 from biopsy_ai.formats.class_map import TISSUE_FILE, write_class_map
 from biopsy_ai.formats.contours import Polygon, fiber_polygons, to_image_xy
-from biopsy_ai.formats.files import output_folder, remove_result, replacing
+from biopsy_ai.formats.files import output_folder, remove_result
 from biopsy_ai.formats.imagej import write_roiset
 from biopsy_ai.formats.label_image import LABELS_FILE, write_label_image
 from biopsy_ai.formats.qupath import write_geojson
 from biopsy_ai.formats.tables import write_csv, write_fibers_csv, write_json
 from biopsy_ai.labels import LabelArray
 from biopsy_ai.measure.reference import Limits
-from biopsy_ai.report.backdrop import Backdrop, read_backdrop
+from biopsy_ai.report.backdrop import read_backdrop
 from biopsy_ai.report.background import Background
 from biopsy_ai.report.contact_sheet import contact_sheets
 from biopsy_ai.report.document import Document, Image
 from biopsy_ai.report.document_pdf import write_pdf
-from biopsy_ai.report.embedding import THUMBNAIL_PX, as_jpeg, read_png
+from biopsy_ai.report.embedding import read_png
 from biopsy_ai.report.finding_parts import Sheet
-from biopsy_ai.report.overlay import Picture, write_overlay
 from biopsy_ai.report.page import write_page
 from biopsy_ai.report.pattern_pictures import (
     has_atrophy,
     has_groups,
     has_types,
-    show_atrophy,
-    show_groups,
-    show_types,
 )
 from biopsy_ai.report.pictures import (
     Fibers,
-    show_conditions,
-    show_fascicles,
-    show_fibers,
-    show_nuclei,
-    show_tissue,
 )
 from biopsy_ai.report.section_document import Pictures, section_document
+from biopsy_ai.report.section_overlays import (
+    DrawnOverlay,
+    draw_overlay,
+    overlay_pictures,
+    write_thumbnail,
+)
 from biopsy_ai.report.size_figure import sizes_by_type, write_sizes
 from biopsy_ai.result_names import (
     ATROPHY_OVERLAY_FILE,
@@ -227,10 +223,10 @@ def save_analysis(
         findings = analysis.summary.get("findings") or ()
         sheets = background.prepare(contact_sheets, findings, drawn, fibers, slide)
         overlays = {
-            name: background.write(_draw, folder / name, backdrop, picture, analysis.name)
-            for name, picture in _pictures(analysis, drawn, names).items()
+            name: background.write(draw_overlay, folder / name, backdrop, picture, analysis.name)
+            for name, picture in overlay_pictures(analysis, drawn, names).items()
         }
-        background.write(_write_thumbnail, folder / THUMBNAIL_FILE, overlays[OVERLAY_FILE])
+        background.write(write_thumbnail, folder / THUMBNAIL_FILE, overlays[OVERLAY_FILE])
         sizes: Future[Image | None] | None = None
         if SIZES_FILE in names:
             sizes = background.write(_draw_sizes, folder / SIZES_FILE, analysis)
@@ -274,37 +270,6 @@ def _submit_images(background: Background, analysis: Analysis, folder: Path) -> 
         start(write_label_image, FASCICLES_FILE, fascicles.labels, fascicles.mpp, "fascicle labels")
 
 
-def _pictures(
-    analysis: Analysis, fibers: Fibers, names: tuple[str, ...]
-) -> dict[str, Callable[[Backdrop], Picture]]:
-    """What is drawn of the results named, by the name of the file."""
-    nuclei, tissue = analysis.segmentation.nuclei, analysis.segmentation.tissue
-    fascicles, rows = analysis.fascicles, analysis.nuclei
-    pictures: dict[str, Callable[[Backdrop], Picture]] = {
-        OVERLAY_FILE: lambda _: show_fibers(fibers),
-    }
-    if nuclei is not None and rows is not None:
-        pictures[NUCLEI_OVERLAY_FILE] = lambda backdrop: show_nuclei(fibers, nuclei, rows, backdrop)
-    if tissue is not None:
-        composition = analysis.summary.get("tissue") or {}
-        pictures[TISSUE_OVERLAY_FILE] = lambda _: show_tissue(tissue, composition)
-    if fascicles is not None and not fascicles.whole_section:
-        pictures[FASCICLES_OVERLAY_FILE] = lambda _: show_fascicles(fibers, fascicles)
-    table, limits = analysis.fibers, _limits_of(analysis)
-    if CONDITION_OVERLAY_FILE in names:
-        pictures[CONDITION_OVERLAY_FILE] = lambda _: show_conditions(fibers)
-    if TYPES_OVERLAY_FILE in names:
-        pictures[TYPES_OVERLAY_FILE] = lambda _: show_types(fibers, table)
-    if GROUPS_OVERLAY_FILE in names:
-        tested = None if analysis.patterns is None else analysis.patterns.grouping.fascicles
-        pictures[GROUPS_OVERLAY_FILE] = lambda _: show_groups(
-            fibers, table, fascicles=fascicles, tested=tested, limits=limits
-        )
-    if ATROPHY_OVERLAY_FILE in names:
-        pictures[ATROPHY_OVERLAY_FILE] = lambda _: show_atrophy(fibers, table, limits=limits)
-    return pictures
-
-
 def _limits_of(analysis: Analysis) -> Limits:
     return analysis.config.limits_in_force
 
@@ -322,35 +287,9 @@ def _draw_sizes(path: Path, analysis: Analysis) -> Image | None:
     return read_png(path)
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """An overlay as the report and the table of all slides show it."""
-
-    image: Image
-    thumbnail: Image
-
-
-def _draw(
-    path: Path,
-    backdrop: Future[Backdrop],
-    picture: Callable[[Backdrop], Picture],
-    title: str,
-) -> _Drawn:
-    section = backdrop.result()
-    page = write_overlay(path, section, picture(section), title=title)
-    height, width = section.pixels.shape[:2]
-    return _Drawn(as_jpeg(page), as_jpeg(page[:height, :width], THUMBNAIL_PX))
-
-
-def _write_thumbnail(path: Path, overlay: Future[_Drawn]) -> None:
-    content = overlay.result().thumbnail.content
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
 def _document(
     analysis: Analysis,
-    overlays: Mapping[str, Future[_Drawn]],
+    overlays: Mapping[str, Future[DrawnOverlay]],
     sizes: Future[Image | None] | None,
     sheets: Future[dict[str, Sheet]],
 ) -> Document:

@@ -227,7 +227,7 @@ def test_an_interrupted_run_leaves_no_summary_and_no_half_file(tmp_path, all_don
     assert sorted(os.listdir(tmp_path)) == sorted(RESULT_FILES[:-1])
 
 
-@pytest.mark.parametrize("what", ["write_overlay", "write_class_map", "write_csv"])
+@pytest.mark.parametrize("what", ["draw_overlay", "write_class_map", "write_csv"])
 def test_a_failure_while_writing_leaves_no_summary(tmp_path, all_done, monkeypatch, what) -> None:
     def full(*_: object, **__: object) -> None:
         raise OutputError("disk full")
