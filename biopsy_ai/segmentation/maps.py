@@ -145,7 +145,8 @@ def _quantized(logits: torch.Tensor) -> NDArray[np.uint8]:
     import torch
 
     if logits.dtype == torch.uint8:
-        return logits.numpy()
+        # a copy: the network draws the next maps into the same memory
+        return np.array(logits.numpy())
     maps = logits.contiguous().sigmoid().mul_(255).round_()
     quantized: NDArray[np.uint8] = maps.to(torch.uint8).cpu().numpy()
     return quantized

@@ -121,6 +121,11 @@ def test_the_shipped_model_is_run_in_whole_numbers_and_draws_the_same_fibers() -
     assert expected.tissue is not None
     assert (found.tissue == expected.tissue).mean() > 0.98
 
+    before = {name: plane.copy() for name, plane in found.planes.items()}
+    whole.predict([1 - picture], Margins())
+    for name, plane in found.planes.items():
+        assert np.array_equal(plane, before[name]), f"{name}: drawn over by the next picture"
+
 
 FIRST_USE = """
 import faulthandler, re, sys, threading
