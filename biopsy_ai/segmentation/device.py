@@ -105,7 +105,7 @@ def has_bfloat16() -> bool:
         return False
 
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 """Parameters of ``mallopt`` in glibc's ``malloc.h``."""
 
 
@@ -113,8 +113,8 @@ def keep_memory() -> None:
     """Let the C library keep the memory of large tensors for the next ones.
 
     By default glibc gives every block above 32 MB back to the system and asks for it anew, and
-    the system clears each page again: nearly half of the time of the network on a CPU. Does
-    nothing with other C libraries.
+    the system clears each page again: nearly half of the time of the network on a CPU. Nor do all
+    threads share what one of them has freed. Does nothing with other C libraries.
     """
     import ctypes
 
@@ -126,3 +126,5 @@ def keep_memory() -> None:
         return
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, 1 << 30)
+    mallopt(_TOP_PAD, 1 << 26)
+    mallopt(_ARENA_MAX, 1)
