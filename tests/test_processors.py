@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from biopsy_ai import processors
-from biopsy_ai.processors import InTurn, threads_beside, usable_cores
+from biopsy_ai.processors import InTurn, threads_beside, usable_cores, worker_threads
 
 
 def test_at_least_one_core_may_be_used() -> None:
@@ -38,3 +38,37 @@ def test_an_interruption_goes_to_who_asks() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         InTurn().submit(interrupted)
+
+
+def test_threads_finish_their_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processors, "_share", 2)
+    done: list[int] = []
+    with worker_threads("some") as threads:
+        for number in range(20):
+            threads.submit(done.append, number)
+    assert sorted(done) == list(range(20))
+
+
+def test_threads_drop_their_queue_when_something_goes_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processors, "_share", 2)
+    begun, go_on = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def first() -> None:
+        begun.set()
+        go_on.wait(30)
+
+    def fail() -> None:
+        with worker_threads("some", 1) as threads:
+            threads.submit(first)
+            for number in range(20):
+                threads.submit(done.append, number)
+            assert begun.wait(30)
+            threading.Timer(0.2, go_on.set).start()
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
+    assert done == []
