@@ -60,7 +60,7 @@ def row(title: str, path: Path, mpp: float | None, stain: str, model: Model) -> 
     for side in SMALLER:
         tiled = outline(path, mpp, stain, model, side)
         same = len(match_fibers(tiled, whole, iou_threshold=SAME_IOU).pairs)
-        cells.append(share(same / max(whole.max(), tiled.max())))
+        cells.append(share(same / max(whole.max(), tiled.max(), 1)))
     return cells
 
 

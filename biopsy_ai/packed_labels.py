@@ -48,8 +48,9 @@ class PackedLabels:
         rows, columns, single = window_ranges(key, self.shape)
         out = np.zeros((len(rows), len(columns)), self.dtype)
         for chunk, there, here in pieces(rows, columns):
-            if chunk in self._packed:
-                out[here] = self._unpack(chunk)[there]
+            packed = self._packed.get(chunk)
+            if packed is not None:
+                out[here] = self._unpack(chunk, packed)[there]
         out = out[:, 0] if single[1] else out
         return out[0] if single[0] else out
 
@@ -63,7 +64,7 @@ class PackedLabels:
                 if part.shape != shape:
                     whole = np.zeros(shape, self.dtype)
                     if chunk in self._packed:
-                        whole[...] = self._unpack(chunk)
+                        whole[...] = self._unpack(chunk, self._packed[chunk])
                     whole[there] = part
                     part = whole
                 self._pack(chunk, part)
@@ -77,10 +78,10 @@ class PackedLabels:
         else:
             self._packed.pop(chunk, None)
 
-    def _unpack(self, chunk: tuple[int, int]) -> NDArray[Any]:
+    def _unpack(self, chunk: tuple[int, int], packed: bytes) -> NDArray[Any]:
         import imagecodecs
 
-        raw = imagecodecs.lz4_decode(self._packed[chunk], header=True)
+        raw = imagecodecs.lz4_decode(packed, header=True)
         return np.frombuffer(raw, self.dtype).reshape(chunk_shape(chunk, self.shape))
 
 

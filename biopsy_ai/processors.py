@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
@@ -48,7 +48,7 @@ def threads_beside(count: int, name: str) -> Executor:
 
 
 @contextmanager
-def worker_threads(name: str, count: int | None = None) -> Iterator[Executor]:
+def worker_threads(name: str, count: int) -> Iterator[Executor]:
     """Threads that finish their queue, or drop it when something goes wrong.
 
     Parameters
@@ -56,9 +56,9 @@ def worker_threads(name: str, count: int | None = None) -> Iterator[Executor]:
     name
         What they do.
     count
-        Threads, at most; one for each core that may be used where left out.
+        Threads, at most.
     """
-    pool = threads_beside(count or usable_cores(), f"biopsy-ai-{name}")
+    pool = threads_beside(count, f"biopsy-ai-{name}")
     try:
         yield pool
     except BaseException:
@@ -68,7 +68,13 @@ def worker_threads(name: str, count: int | None = None) -> Iterator[Executor]:
 
 
 class InTurn(Executor):
-    """Does what is submitted at once, in the thread that submits it."""
+    """Does what is submitted at once, in the thread that submits it; a map, as it is read."""
+
+    def map(  # type: ignore[override]
+        self, fn: Callable[..., _Result], /, *iterables: Iterable[Any], **_: Any
+    ) -> Iterator[_Result]:
+        """Do one after the other, each when its result is asked for."""
+        return map(fn, *iterables)
 
     def submit(
         self,

@@ -43,7 +43,7 @@ def test_an_interruption_goes_to_who_asks() -> None:
 def test_threads_finish_their_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processors, "_share", 2)
     done: list[int] = []
-    with worker_threads("some") as threads:
+    with worker_threads("some", 2) as threads:
         for number in range(20):
             threads.submit(done.append, number)
     assert sorted(done) == list(range(20))

@@ -191,7 +191,10 @@ def measurement_name(column: str) -> str:
 def _feature(
     label: int, polygon: NDArray[np.float64], image_id: str, row: Mapping[str, Any]
 ) -> dict[str, Any]:
-    ring = np.round(np.concatenate([polygon, polygon[:1]]), 2)
+    closed = np.concatenate([polygon, polygon[:1]])
+    ring = np.ascontiguousarray(np.round(closed, 2), dtype=np.float64)
+    if not np.isfinite(ring).all():
+        raise ValueError(f"fiber {label}: corners that are no numbers")
     name, color = _class_of(row)
     measurements: dict[str, float | str] = {}
     metadata = {"label": str(label)}

@@ -126,14 +126,14 @@ def measure_territories(
                 known.drawn[window] = state, lines
         return lines
 
+    if progress:
+        progress("contacts", 0, len(windows))
     parts = []
     with worker_threads("contacts", min(usable_cores(), THREADS_MAX)) as threads:
-        for done, lines in enumerate(threads.map(draw, windows)):
-            if progress:
-                progress("contacts", done, len(windows))
+        for lines in threads.map(draw, windows):
             parts.append(lines)
-    if progress:
-        progress("contacts", len(windows), len(windows))
+            if progress:
+                progress("contacts", len(parts), len(windows))
     key, met, met_gap, near, near_gap = _summed(np.concatenate([_NOTHING, *parts], axis=1))
     label = key >> 32
     with np.errstate(invalid="ignore"):

@@ -29,14 +29,8 @@ from biopsy_ai.report.document_pdf import write_pdf
 from biopsy_ai.report.embedding import read_png
 from biopsy_ai.report.finding_parts import Sheet
 from biopsy_ai.report.page import write_page
-from biopsy_ai.report.pattern_pictures import (
-    has_atrophy,
-    has_groups,
-    has_types,
-)
-from biopsy_ai.report.pictures import (
-    Fibers,
-)
+from biopsy_ai.report.pattern_pictures import has_atrophy, has_groups, has_types
+from biopsy_ai.report.pictures import Fibers
 from biopsy_ai.report.section_document import Pictures, section_document
 from biopsy_ai.report.section_overlays import (
     DrawnOverlay,

@@ -113,8 +113,9 @@ def keep_memory() -> None:
     """Let the C library keep the memory of large tensors for the next ones.
 
     By default glibc gives every block above 32 MB back to the system and asks for it anew, and
-    the system clears each page again: nearly half of the time of the network on a CPU. Nor do all
-    threads share what one of them has freed. Does nothing with other C libraries.
+    the system clears each page again: nearly half of the time of the network on a CPU. One arena
+    serves all threads, so that any of them can use what another has freed. Does nothing with other
+    C libraries.
     """
     import ctypes
 

@@ -43,6 +43,8 @@ class Gathered:
 def gather_parts(mask: NDArray[np.uint8]) -> Gathered:
     """Put the parts of a mask side by side, each as it is, the tallest first.
 
+    Where that would take more room than the field, all stays where it is.
+
     Parameters
     ----------
     mask
@@ -72,5 +74,7 @@ def gather_parts(mask: NDArray[np.uint8]) -> Gathered:
     x[order] = start - start[first][shelf]
     y[order] = (np.cumsum(tallest) - tallest)[shelf]
     shape = int(tallest.sum()), int((x + width).max())
+    if shape[0] * shape[1] > mask.size:  # boxes that lie in one another, as of slanted lines
+        return Gathered(pixels, pixels, (int(mask.shape[0]), int(mask.shape[1])))
     places = (row - top[part] + y[part]) * shape[1] + column - left[part] + x[part]
     return Gathered(pixels, places, shape)

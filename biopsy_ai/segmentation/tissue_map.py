@@ -67,7 +67,8 @@ def call_fibers(tissue: TissueMap, fibers: LabelArray, mpp: tuple[float, float])
     shape = (int(tissue.classes.shape[0]), int(tissue.classes.shape[1]))
     seen = view_on_grid(fibers, mpp, shape, tissue.mpp)
     bands = [list(band) for _, band in groupby(scan_windows(shape), lambda window: window[0])]
-    # What lies above and below a band is seen as it was drawn, whichever band is called first.
+    # What lies above and below a band is seen as it was drawn, whichever band is called first; what
+    # lies to the left of a window, as it was called.
     drawn = {
         band[0][0].start: np.array(tissue.classes[_around(band[0][0].start, shape[0]), 0:])
         for band in bands[1:]
@@ -96,12 +97,13 @@ def _call_window(
         slice(max(part.start - HALO_PX, 0), min(part.stop + HALO_PX, side))
         for part, side in zip(window, tissue.classes.shape, strict=True)
     )
-    classes, within = np.array(tissue.classes[rows, columns]), np.asarray(seen[rows, columns])
     above, below = window[0].start - rows.start, rows.stop - window[0].stop
+    parts = [np.asarray(tissue.classes[window[0], columns])]
     if above:
-        classes[:above] = drawn[window[0].start][:above, columns]
+        parts.insert(0, drawn[window[0].start][:above, columns])
     if below:
-        classes[-below:] = drawn[window[0].stop][-below:, columns]
+        parts.append(drawn[window[0].stop][-below:, columns])
+    classes, within = np.concatenate(parts), np.asarray(seen[rows, columns])
     wrong = _no_artefacts(classes == ARTEFACT, within, tissue.mpp[0] * tissue.mpp[1])
     if wrong.any():
         classes = _filled_from_around(classes, wrong)

@@ -56,9 +56,10 @@ _ALL_SMALL = 0.15
 """Share of the sections whose fibers are all small, as in children and in mice."""
 
 _TIGHT = 0.12
+"""Share of the bright-field sections whose fibers touch, hardly any endomysium between them."""
+
 _TIGHT_GOMORI = 0.35
-"""Share of the bright-field sections whose fibers touch, hardly any endomysium between them. In
-Gomori trichrome fibers have nearly the color of collagen, and such sections are hard."""
+"""The same in Gomori trichrome, where fibers have nearly the color of collagen: they are hard."""
 
 _LOOSE = 0.25
 """Share of the enzyme sections whose fibers lie apart, round and each by itself."""

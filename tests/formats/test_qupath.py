@@ -144,6 +144,20 @@ def test_ids_are_stable_and_differ_between_fibers_and_images(tmp_path, fibers) -
     assert len({*ids("a"), *ids("b")}) == 4
 
 
+def test_corners_of_any_layout_are_written_and_must_be_numbers(tmp_path) -> None:
+    path = tmp_path / "fibers.geojson"
+    corners = np.array(SQUARE[:-1], float)
+    write_geojson(path, [(1, corners)], image_id="a")
+    expected = path.read_bytes()
+    for layout in (np.asfortranarray(corners), corners.astype(">f8"), corners.astype(np.float32)):
+        write_geojson(path, [(1, layout)], image_id="a")
+        assert path.read_bytes() == expected
+    corners[0, 0] = np.nan
+    with pytest.raises(ValueError, match="fiber 1"):
+        write_geojson(path, [(1, corners)], image_id="a")
+    assert path.read_bytes() == expected, "what was there stays"
+
+
 def test_no_fibers_make_an_empty_collection(tmp_path) -> None:
     write_geojson(tmp_path / "f.geojson", [], image_id="a")
     content = json.loads((tmp_path / "f.geojson").read_text())

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 
+from biopsy_ai import labels as label_images
+from biopsy_ai import processors
+from biopsy_ai.patterns import territories
 from biopsy_ai.patterns.territories import measure_territories
 
 
@@ -57,3 +60,38 @@ def test_progress_is_told_and_nothing_is_nothing():
     )
     assert table.empty
     assert told[-1] == ("contacts", 1, 1)
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_lines_do_not_depend_on_cores_and_drawing_can_be_stopped(cores, monkeypatch):
+    labels = np.kron(np.arange(1, 65).reshape(8, 8), np.ones((40, 40), int))
+    whole = measure_territories(labels, (1.0, 1.0), gap_um=5, reach_um=20)
+    monkeypatch.setattr(label_images, "WINDOW_PX", 64)
+    monkeypatch.setattr(processors, "_share", cores)
+    told, drawn = [], []
+    draw = territories._lines
+
+    def counted(*given):
+        drawn.append(given)
+        return draw(*given)
+
+    def tell(stage, done, total):
+        told.append((done, total))
+
+    monkeypatch.setattr(territories, "_lines", counted)
+    parts = measure_territories(labels, (1.0, 1.0), gap_um=5, reach_um=20, progress=tell)
+    assert parts.equals(whole)
+    total = told[0][1]
+    assert told == [(done, total) for done in range(total + 1)]
+    assert total > 20
+
+    def stop(stage, done, total):
+        if done == 2:
+            raise InterruptedError
+
+    before = len(drawn)
+    with pytest.raises(InterruptedError):
+        measure_territories(labels, (1.0, 1.0), gap_um=5, reach_um=20, progress=stop)
+    assert len(drawn) - before < total
+    if cores == 1:
+        assert len(drawn) - before <= 2

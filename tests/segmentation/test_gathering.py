@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from biopsy_ai.segmentation.gathering import gather_parts
+from biopsy_ai.segmentation.seeds import find_seeds, grow
 
 
 def drops(count: int, shape: tuple[int, int] = (400, 3000), seed: int = 0) -> np.ndarray:
@@ -56,3 +57,29 @@ def test_nothing() -> None:
     gathered = gather_parts(np.zeros((5, 7), np.uint8))
     assert gathered.pixels.size == 0
     assert not gathered.bring(np.ones((5, 7), np.uint8)).any()
+
+
+def test_lines_whose_boxes_overlap_stay_where_they_are() -> None:
+    mask = np.zeros((300, 300), np.uint8)
+    for x in range(-300, 300, 6):
+        cv2.line(mask, (x, 0), (x + 299, 299), 255, 1)
+    gathered = gather_parts(mask)
+    assert gathered.shape == mask.shape
+    assert np.array_equal(gathered.bring(mask), mask)
+
+
+def test_seeds_and_their_growth_are_those_of_the_field() -> None:
+    mask = drops(300)
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+    score = cv2.GaussianBlur(np.clip(depth * 25, 0, 255).astype(np.uint8), (0, 0), 1)
+    how = {"seed_height": 0.05, "min_peak": 0.15, "thin": True}
+    field = find_seeds(mask, score, **how)
+    gathered = gather_parts(mask)
+    core = gathered.bring(mask)
+    canvas = find_seeds(core, gathered.bring(score), **how)
+    assert field.max() > 100
+    for inside, seeds in ((mask, field), (core, canvas)):
+        grow(seeds, inside, 14)
+    pairs = np.stack([field.ravel()[gathered.pixels], canvas.ravel()[gathered.places]])
+    assert len(np.unique(pairs, axis=1).T) == len(np.unique(field))
+    assert canvas.max() == field.max()

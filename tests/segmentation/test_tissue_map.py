@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from biopsy_ai import labels, processors
+from biopsy_ai.packed_labels import PackedLabels
 from biopsy_ai.segmentation.drawing import VOTE
 from biopsy_ai.segmentation.tissue_map import TissueMap, TissueSheet, call_fibers
 from biopsy_ai.segmentation.windows import Window
@@ -93,3 +94,19 @@ def test_bands_see_the_same_whichever_is_called_first(
     by_bands = before.copy()
     call_fibers(TissueMap(by_bands, (1.0, 1.0)), fibers, (0.5, 0.5))
     assert np.array_equal(by_bands, classes), "artefacts reach less far than the halo"
+
+
+def test_compressed_class_maps_are_called_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = np.full((700, 600), VESSEL, np.uint8)
+    fibers = np.zeros((1400, 1200), np.int32)
+    fibers[100:300, 100:300], fibers[900:1200, 700:1100] = 1, 2
+    classes[0:40, 200:240] = classes[500:620, 300:600] = ARTEFACT
+    classes[650:655, 5:10] = ARTEFACT
+    monkeypatch.setattr(labels, "WINDOW_PX", 512)
+    monkeypatch.setattr(processors, "_share", 3)
+    packed = PackedLabels(classes.shape, np.uint8)
+    packed[:, :] = classes
+    for tissue in (packed, classes):
+        call_fibers(TissueMap(tissue, (1.0, 1.0)), fibers, (0.5, 0.5))
+    assert np.array_equal(packed[:, :], classes)
+    assert (classes == FIBER).any()
