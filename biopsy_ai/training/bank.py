@@ -58,8 +58,11 @@ _ALL_SMALL = 0.15
 _TIGHT = 0.12
 """Share of the bright-field sections whose fibers touch, hardly any endomysium between them."""
 
-_TIGHT_GOMORI = 0.35
+_TIGHT_GOMORI = 0.5
 """The same in Gomori trichrome, where fibers have nearly the color of collagen: they are hard."""
+
+_TIGHT_LARGE = 0.6
+"""Share of these whose fibers are those of healthy adults, so wide that hardly a border is near."""
 
 _LOOSE = 0.25
 """Share of the enzyme sections whose fibers lie apart, round and each by itself."""
@@ -153,6 +156,14 @@ def render_training_section(
             rounding=float(rng.uniform(0, 0.2)),
             fibrosis=0.0,
         )
+        if rng.random() < _TIGHT_LARGE:
+            mean = float(rng.uniform(50, 100))
+            tissue = replace(
+                tissue,
+                diameter_um=(mean, mean * float(rng.uniform(0.85, 1.15))),
+                diameter_cv=float(rng.uniform(0.08, 0.25)),
+                atrophic_share=0.0,
+            )
     if stain in _ENZYMES and rng.random() < _LOOSE:
         tissue = replace(
             tissue,
