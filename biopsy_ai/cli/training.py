@@ -177,6 +177,13 @@ def train(
             help="Learn nuclei and tissue classes beside fibers. Example: --no-heads",
         ),
     ] = True,
+    only: Annotated[
+        str,
+        typer.Option(
+            help="Without DATASET: let one part of the model in --start learn, nuclei or tissue, "
+            "and leave all else, the outlines of fibers too, as it is. Example: --only tissue"
+        ),
+    ] = "",
     sections: Annotated[
         int | None,
         typer.Option(
@@ -257,6 +264,7 @@ def train(
             crop_px=crop,
             workers=usual.workers if workers is None else workers,
             seed=seed,
+            only=only,
         )
         if dataset is None:
             own = {
@@ -300,6 +308,7 @@ def train(
             "--outlines": outlines,
             "--adipose": adipose,
             "--no-heads": not heads,
+            "--only": only,
         }
         if given := [option for option, value in new.items() if value]:
             raise ConfigError(f"{', '.join(given)}: not with DATASET, only for a new model")

@@ -85,7 +85,7 @@ def _generated(spec: Mapping[str, Any]) -> str:
         + ".",
         "",
         f"{training.get('steps', '?')} steps of {training.get('batch', '?')} crops of "
-        f"{training.get('crop_px', '?')} px.",
+        f"{training.get('crop_px', '?')} px{_part(training)}.",
         "",
         "## Tuned",
         "",
@@ -106,13 +106,19 @@ def _generated(spec: Mapping[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _part(training: Mapping[str, Any]) -> str:
+    """Which part alone has learned."""
+    named = {"nuclei": "nuclei", "tissue": "tissue classes"}.get(training.get("only", ""))
+    return f", in which the {named} alone learned" if named else ""
+
+
 def _tuned(spec: Mapping[str, Any]) -> str:
     if spec.get("tuning"):
         return (
             "Thresholds were tuned on the development images and on unseen synthetic sections. "
             "There:"
         )
-    if "comparison" in spec:
+    if "comparison" in spec or spec.get("training", {}).get("only"):
         return f"Thresholds are those of {_named(spec['start'])}."
     return "Thresholds were not tuned yet."
 

@@ -77,7 +77,10 @@ def run_fingerprint(
     start
         Hash of the weights to begin from.
     """
-    content = {key: value for key, value in asdict(config).items() if key not in _FREE} | {
+    settings = asdict(config)
+    if not config.only:  # as runs began that knew no such setting
+        del settings["only"]
+    content = {key: value for key, value in settings.items() if key not in _FREE} | {
         "architecture": architecture,
         "start weights": start,
         "sections": sections,

@@ -35,7 +35,7 @@ from biopsy_ai.training.fingerprint import bank_fingerprint, outline_record, run
 from biopsy_ai.training.losses import unweigh_classes, weigh_classes
 from biopsy_ai.training.nucleus_tuning import tune_nuclei
 from biopsy_ai.training.real import TrainingImage, load_training_image, read_training_list
-from biopsy_ai.training.settings import SECTIONS, TUNING_SECTIONS, TrainConfig
+from biopsy_ai.training.settings import PARTS, SECTIONS, TUNING_SECTIONS, TrainConfig
 from biopsy_ai.training.trainer import crop_ranges, read_checkpoint, train_network
 from biopsy_ai.training.tuning import TuningScore, tune_thresholds
 
@@ -111,6 +111,7 @@ def train_model(
     OutputError
         If nothing can be written to `out`.
     """
+    _check_only(config.only, start, heads=heads)
     if sections < 1 or config.seed + sections >= TUNING_SEED:
         raise ConfigError(f"sections={sections}: choose between 1 and {TUNING_SEED - 1}")
     work = Path(work) if work is not None else work_folder(out)
@@ -168,6 +169,7 @@ def train_model(
         "architecture": architecture,
         KEY: crop_ranges(network, crops),
         "thresholds": InstanceThresholds(),
+        **(_thresholds_of(first) if first and config.only else {}),
         "training": asdict(config) | {"sections": sections},
         "trained_on": [{"image": i.name, "license": i.license} for i in images],
         "outlines": [
@@ -178,8 +180,25 @@ def train_model(
     }
     # Before the tuning: what stands in the folder fits together, whenever the run is stopped.
     save_model(out, network, spec, card=folder_card(Path(out), spec))
-    tune_model(out, development, sections=tuning_sections, device=device, progress=progress)
+    if not config.only:
+        tune_model(out, development, sections=tuning_sections, device=device, progress=progress)
     return Path(out)
+
+
+def _check_only(only: str, start: str | Path | None, *, heads: bool) -> None:
+    if only and only not in PARTS:
+        raise ConfigError(f"only={only!r}: choose among {', '.join(PARTS)}")
+    if only and (start is None or not heads):
+        raise ConfigError(
+            f"only the {only} part can learn of a model that draws the rest already: give the "
+            "model to begin from (--start), and do not leave the heads out"
+        )
+
+
+def _thresholds_of(model: Model) -> dict[str, Any]:
+    """Thresholds of a model, and how good they were when they were tuned."""
+    kept = (*THRESHOLD_SETS, "nucleus_thresholds", "tuning")
+    return {key: model.spec[key] for key in kept if key in model.spec}
 
 
 def weights_to_train(model: Model) -> dict[str, Tensor]:

@@ -11,6 +11,10 @@ TUNING_SECTIONS = 24
 """Further synthetic sections on which thresholds are tuned. [default]"""
 
 
+PARTS = ("nuclei", "tissue")
+"""What of a network can learn by itself, so that the outlines of fibers stay what they are."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How a network is trained."""
@@ -31,6 +35,8 @@ class TrainConfig:
     """What nuclei count in the loss, beside 1 for fibers."""
     tissue_weight: float = 0.3
     """What tissue classes count in the loss, beside 1 for fibers."""
+    only: str = ""
+    """The one part that learns, of `PARTS`, while all that is shared stays; empty: everything."""
     workers: int = 1
     checkpoint_every: int = 250
     seed: int = 0

@@ -21,11 +21,11 @@ from biopsy_ai.formats.files import replacing
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.activation_ranges import measure_ranges
 from biopsy_ai.segmentation.device import has_bfloat16
-from biopsy_ai.segmentation.network import FiberNet, begin_from
+from biopsy_ai.segmentation.network import HEADS, FiberNet, begin_from
 from biopsy_ai.training.dataset import Sample, SectionCrops
 from biopsy_ai.training.fingerprint import check_fingerprint
 from biopsy_ai.training.losses import total_loss
-from biopsy_ai.training.settings import TrainConfig
+from biopsy_ai.training.settings import PARTS, TrainConfig
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,9 @@ LOG_EVERY = 25
 
 RANGE_CROPS = 32
 """Crops in which it is measured how large the values of a network become. [default]"""
+
+HEAD_OF = dict(zip(PARTS, HEADS, strict=True))
+"""Name of the head that draws a part."""
 
 Report: TypeAlias = Callable[[int, float, FiberNet], None]
 """Called as ``report(step, mean loss since the last one, network with averaged weights)``."""
@@ -101,7 +104,7 @@ def train_network(
     network = network.to(device).to(memory_format=torch.channels_last)
     average = deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        _learning(network, config.only), config.learning_rate, weight_decay=config.weight_decay
     )
     step = 0
     state = read_checkpoint(folder, fingerprint, steps=config.steps, device=device)
@@ -124,7 +127,7 @@ def train_network(
     log = folder / LOG_FILE
     started, seen, total, since = time.monotonic(), 0, 0.0, 0
     network.train()
-    if keep_statistics:
+    if keep_statistics or config.only:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
@@ -180,6 +183,14 @@ def train_network(
     if writer is not None:
         writer.close()
     return average
+
+
+def _learning(network: FiberNet, only: str) -> list[nn.Parameter]:
+    """Parameters that learn: those of one head, or all."""
+    if only:
+        network.requires_grad_(False)
+        network.get_submodule(HEAD_OF[only]).requires_grad_(True)
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 def crop_ranges(network: FiberNet, crops: SectionCrops) -> dict[str, float]:

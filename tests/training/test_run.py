@@ -166,6 +166,34 @@ def test_a_model_says_what_it_owes_to_another(train, training_list, tmp_path):
     assert "Licenses: CC0 (1), MIT (1), CC-BY (1), not stated (1)." in card
 
 
+def test_the_tissue_classes_alone_can_go_on_learning(train, training_list):
+    first = load_model(train(real=training_list, development=training_list, tuning_sections=1))
+    config = TrainConfig(steps=2, batch=2, crop_px=64, workers=0, only="tissue")
+    second = load_model(train("second", start=first.folder, config=config, tuning_sections=1))
+    before, after = first.unfolded().state_dict(), second.unfolded().state_dict()
+    changed = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
+    assert changed == {"tissue_head"}
+    for name in ("thresholds", "nucleus_thresholds", "tuning"):
+        assert second.spec.get(name) == first.spec.get(name), name
+    assert second.spec["tuning"]
+    card = (second.folder / "README.md").read_text(encoding="utf-8")
+    assert "2 steps of 2 crops of 64 px, in which the tissue classes alone learned." in card
+
+
+@pytest.mark.parametrize(
+    ("only", "options", "words"),
+    [
+        ("fat", {}, "choose among nuclei, tissue"),
+        ("tissue", {"start": None}, "--start"),
+        ("nuclei", {"heads": False}, "heads"),
+    ],
+)
+def test_a_part_that_cannot_learn_alone_is_refused(train, only, options, words):
+    config = TrainConfig(steps=1, batch=2, crop_px=64, workers=0, only=only)
+    with pytest.raises(ConfigError, match=words):
+        train(**({"start": "muscle", "config": config} | options))
+
+
 def test_training_again_keeps_what_was_written_by_hand(train):
     card = train() / "README.md"
     text = card.read_text(encoding="utf-8").replace("Nothing was looked at yet", "Misses fat cells")

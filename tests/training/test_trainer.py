@@ -180,6 +180,25 @@ def test_heads_are_trained_from_weights_that_lack_them(bank, tmp_path):
     assert all(part is not None and torch.isfinite(part).all() for part in logits)
 
 
+@pytest.mark.parametrize(("only", "head"), [("tissue", "tissue_head"), ("nuclei", "nucleus_head")])
+def test_one_part_learns_and_all_else_stays(bank, tmp_path, only, head):
+    with_heads = TINY | {"nuclei": True, "tissue": True}
+    crops = SectionCrops(bank, crop_px=64)
+    first = train(crops, tmp_path / "first", settings(steps=2), architecture=with_heads)
+    before = {name: value.clone() for name, value in first.state_dict().items()}
+    second = train(
+        crops,
+        tmp_path / "second",
+        settings(steps=3, only=only),
+        architecture=with_heads,
+        weights=before,
+    )
+    changed = {n for n, value in second.state_dict().items() if not torch.equal(value, before[n])}
+    assert changed
+    assert {name.split(".")[0] for name in changed} == {head}
+    assert not any("running" in name for name in changed)
+
+
 def test_training_goes_on_from_its_checkpoint(bank, tmp_path):
     crops = SectionCrops(bank, crop_px=64)
     train(crops, tmp_path, settings(steps=2))
