@@ -36,7 +36,7 @@ from biopsy_ai.training.losses import unweigh_classes, weigh_classes
 from biopsy_ai.training.nucleus_tuning import tune_nuclei
 from biopsy_ai.training.real import TrainingImage, load_training_image, read_training_list
 from biopsy_ai.training.settings import PARTS, SECTIONS, TUNING_SECTIONS, TrainConfig
-from biopsy_ai.training.trainer import crop_ranges, read_checkpoint, train_network
+from biopsy_ai.training.trainer import HEAD_OF, crop_ranges, read_checkpoint, train_network
 from biopsy_ai.training.tuning import TuningScore, tune_thresholds
 
 ARCHITECTURE: dict[str, Any] = {
@@ -163,11 +163,15 @@ def train_model(
         progress=progress,
     ).cpu()
     unweigh_classes(network)
+    ranges = crop_ranges(network, crops)
+    if first and config.only:  # lest whole numbers change what stays
+        shared = first.activation_ranges.items()
+        ranges |= {name: end for name, end in shared if not name.startswith(HEAD_OF[config.only])}
     spec = {
         "name": name,
         "version": version,
         "architecture": architecture,
-        KEY: crop_ranges(network, crops),
+        KEY: ranges,
         "thresholds": InstanceThresholds(),
         **(_thresholds_of(first) if first and config.only else {}),
         "training": asdict(config) | {"sections": sections},

@@ -173,6 +173,10 @@ def test_the_tissue_classes_alone_can_go_on_learning(train, training_list):
     before, after = first.unfolded().state_dict(), second.unfolded().state_dict()
     changed = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
     assert changed == {"tissue_head"}
+    ranges = second.activation_ranges
+    assert ranges.keys() == first.activation_ranges.keys()
+    moved = {name for name, end in first.activation_ranges.items() if ranges[name] != end}
+    assert all(name.startswith("tissue_head") for name in moved)
     for name in ("thresholds", "nucleus_thresholds", "tuning"):
         assert second.spec.get(name) == first.spec.get(name), name
     assert second.spec["tuning"]
