@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.processors import usable_cores
+from biopsy_ai.processors import usable_cores, worker_threads
 from biopsy_ai.progress import Progress
 
 Codes = NDArray[np.int8]
@@ -93,16 +92,12 @@ def measure_permuted(
         return np.asarray(measure(strata_of.permute(*part)), dtype=float)
 
     measured, done = [], 0
-    with ThreadPoolExecutor(min(usable_cores(), 4, len(parts))) as pool:
-        try:
-            for result in pool.map(one, parts):
-                measured.append(result)
-                done += len(result)
-                if progress is not None:
-                    progress(stage, done, n_permutations)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with worker_threads("permute", min(usable_cores(), 4, len(parts))) as threads:
+        for result in threads.map(one, parts):
+            measured.append(result)
+            done += len(result)
+            if progress is not None:
+                progress(stage, done, n_permutations)
     return np.concatenate(measured)
 
 

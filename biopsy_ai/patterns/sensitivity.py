@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from biopsy_ai.measure.reference import DEFAULTS, Limits
 from biopsy_ai.patterns.assortativity import assortativity
 from biopsy_ai.patterns.stratified_moments import moments_within_strata
-from biopsy_ai.processors import usable_cores
+from biopsy_ai.processors import usable_cores, worker_threads
 from biopsy_ai.progress import Progress
 
 STAGE = "sensitivity of grouping"
@@ -134,15 +133,11 @@ def analyze_sensitivity(
         return assortativity(changed, marks.astype(np.int64)), p
 
     found = []
-    with ThreadPoolExecutor(min(usable_cores(), 4)) as pool:
-        try:
-            for result in pool.map(one, rng.spawn(number)):
-                found.append(result)
-                if progress is not None:
-                    progress(STAGE, len(found), number)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with worker_threads("perturb", min(usable_cores(), 4)) as threads:
+        for result in threads.map(one, rng.spawn(number)):
+            found.append(result)
+            if progress is not None:
+                progress(STAGE, len(found), number)
     values, p_values = (
         np.array([pair for pair in found if np.isfinite(pair).all()]).reshape(-1, 2).T
     )
