@@ -12,8 +12,14 @@ from biopsy_ai.measure.reference import DEFAULTS, Limits
 
 _MAD_TO_SD = 1.4826
 
-_SIGNS = {"circularity": -1.0, "feret_aspect_ratio": 1.0, "max_curvature": 1.0, "solidity": -1.0}
+_SIGNS = {"circularity": -1.0, "solidity": -1.0, "triangularity": 1.0}
 """What makes a fiber angular, and whether more of it or less."""
+
+_SOFTNESS = 3.0
+"""Robust standard deviations from normal at which a sign counts 0.73. [E]"""
+
+_LEAST_SPREAD = 1e-6
+"""Signs that all normal fibers share count as equal within this."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,13 @@ def size_center(min_feret_um: np.ndarray, limits: Limits = DEFAULTS) -> SizeCent
 def angularity_scores(
     fibers: pd.DataFrame, limits: Limits = DEFAULTS, *, reference: pd.DataFrame | None = None
 ) -> np.ndarray:
-    """Score how angular each fiber is, from 0 to 1; fibers of normal size average 0.5.
+    """Score how angular each fiber is, from 0 to 1; fibers of normal size average about 0.5.
 
     Parameters
     ----------
     fibers : DataFrame
-        Columns ``min_feret_um``, ``circularity``, ``feret_aspect_ratio``, ``max_curvature``,
-        ``solidity``, ``shape_assessable``, ``excluded``.
+        Columns ``min_feret_um``, ``circularity``, ``solidity``, ``triangularity``,
+        ``shape_assessable``, ``excluded``.
     limits : Limits, optional
     reference : DataFrame, optional
         All fibers of the section, where `fibers` are some of them; the same columns.
@@ -85,19 +91,22 @@ def angularity_scores(
     Returns
     -------
     (n,) ndarray of float
-        Mean of the ranks, among the fibers of normal size of the same section, of 1 - circularity,
-        Feret aspect ratio, sharpest corner and 1 - solidity. NaN for fibers whose shape
-        cannot be judged or that are excluded, and for all where too few fibers have normal size.
+        NaN for fibers whose shape cannot be judged or that are excluded, and for all where too
+        few fibers have normal size.
 
     Notes
     -----
-    Rank is the share of reference fibers below the value and half of those equal to it. Normal
-    fibers are polygons and moderately angular, more so in some stains and species; ranks make
-    each section its own standard. Normal size is within two robust standard deviations of
-    `size_center`. There is no published cut-off for angularity. [E]
+    For 1 - circularity, 1 - solidity and triangularity the distance z from the median of the
+    fibers of normal size of the same section is taken, in robust standard deviations, 1.4826 times
+    the median distance from that median. The score is the mean of 1 / (1 + exp(-z / 3)). Normal
+    size is within two robust standard deviations of `size_center`. There is no published cut-off
+    for angularity. [E]
 
-    Corners enter by the curvature of the sharpest one. The number of acute angles, which is a sign
-    of small angular fibers, jumps where an outline moves by half a pixel.
+    Normal fibers are polygons and moderately angular, more so in some stains and species; each
+    section is its own standard. Ranks among the normal fibers would say as much of those, but come
+    to an end at 1, where nearly all angular fibers lie: what they then differ in is chance. The
+    aspect ratio says how obliquely a fiber was cut as well, and the sharpest corner, or the number
+    of acute ones, changes with half a pixel.
     """
     scores = np.full(len(fibers), np.nan)
     judged = _judged(fibers)
@@ -105,14 +114,14 @@ def angularity_scores(
     normal = _normal(among, limits)
     if not judged.any() or np.count_nonzero(normal) < limits["size_normal_min_fibers"]:
         return scores
-    ranks = [
-        midranks(
+    signs = [
+        sign_strength(
             sign * fibers[name].to_numpy(float)[judged], sign * among[name].to_numpy(float)[normal]
         )
         for name, sign in _SIGNS.items()
     ]
-    # Sums of ranks are often equal: rounded, they stay so, and as they are written.
-    scores[judged] = np.round(np.mean(ranks, axis=0), 6)
+    # Fibers of one shape differ in the last digits: rounded, they are equal, and as written.
+    scores[judged] = np.round(np.mean(signs, axis=0), 6)
     return scores
 
 
@@ -131,21 +140,27 @@ def _normal(fibers: pd.DataFrame, limits: Limits) -> np.ndarray:
     return normal
 
 
-def midranks(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Share of reference values below each value, ties counted half.
+def sign_strength(
+    values: np.ndarray, normal: np.ndarray, *, softness: float = _SOFTNESS
+) -> np.ndarray:
+    """How far values lie above those of normal fibers, from 0 to 1; 0.5 at their median.
 
     Parameters
     ----------
     values : (n,) ndarray
-    reference : (m,) ndarray
+    normal : (m,) ndarray
         Not empty.
+    softness : float, optional
+        Robust standard deviations above the median that give 0.73.
 
     Returns
     -------
     (n,) ndarray of float
-        In 0..1.
+        In 0..1, with no value beyond which all are equal.
     """
-    ordered = np.sort(reference)
-    below = np.searchsorted(ordered, values, side="left")
-    up_to = np.searchsorted(ordered, values, side="right")
-    return (below + up_to) / (2.0 * len(ordered))
+    from scipy.special import expit
+
+    center = np.median(normal)
+    spread = _MAD_TO_SD * np.median(np.abs(normal - center))
+    away = (values - center) / max(float(spread), _LEAST_SPREAD)
+    return np.asarray(expit(away / softness), float)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -322,3 +323,19 @@ def test_an_image_is_changed_outlined_and_judged(
     assert robustness.row("1.0 µm/px", section, dark)[1] == "1.000"
     # All is dark now, so the whole image is one.
     assert robustness.row("brightness × 0.75", section, dark)[1] == "0.000"
+
+
+def test_outlines_are_held_to_the_edge_in_the_picture(load: Callable[[str], Any]) -> None:
+    edges = load("outline_edges")
+    true, wide, narrow = discs(radius=20), discs(radius=21), discs(radius=18)
+    density = cv2.GaussianBlur((true > 0).astype(np.float32), (0, 0), 1.5)
+    ours, theirs = edges.edge_offsets(density, wide, narrow)
+    # those at the border of the image have enough free outline, too
+    assert len(ours) == len(theirs) == 9
+    assert ours[:, 0] == pytest.approx(0.5, abs=0.15)
+    assert theirs[:, 0] == pytest.approx(-1.0, abs=0.15)
+    # 1 px of a radius of 21, and 2 px of one of 18
+    assert ours[:, 1] == pytest.approx(2 / 21 * 100, abs=3)
+    assert theirs[:, 1] == pytest.approx(-4 / 18 * 100, abs=4)
+    nothing, _ = edges.edge_offsets(np.zeros_like(density), wide, narrow)
+    assert nothing.shape == (0, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from biopsy_ai.measure.angularity import angularity_scores, midranks, size_center
+from biopsy_ai.measure.angularity import angularity_scores, sign_strength, size_center
 from biopsy_ai.measure.reference import Limits
 
 
@@ -14,18 +14,25 @@ def table(n: int = 200, seed: int = 0) -> pd.DataFrame:
         {
             "min_feret_um": rng.lognormal(np.log(55), 0.15, n),
             "circularity": rng.normal(0.86, 0.04, n),
-            "feret_aspect_ratio": rng.normal(1.3, 0.1, n),
-            "max_curvature": rng.normal(2.2, 0.4, n),
             "solidity": rng.normal(0.97, 0.01, n),
+            "triangularity": rng.normal(0.65, 0.03, n),
             "shape_assessable": True,
             "excluded": "",
         }
     )
 
 
-def test_midranks_share_ties() -> None:
-    ranks = midranks(np.array([-1.0, 0, 1, 2]), np.array([0.0, 0, 0, 1]))
-    assert ranks.tolist() == [0, 0.375, 0.875, 1]
+def test_a_sign_counts_by_its_distance_from_normal_and_never_comes_to_an_end() -> None:
+    normal = np.array([1.0, 2, 3, 4, 5])  # median 3, median distance 1
+    values = 3 + 1.4826 * np.array([-2.0, 0, 2, 4, 40])
+    found = sign_strength(values, normal, softness=2.0)
+    assert found[:4] == pytest.approx([0.2689, 0.5, 0.7311, 0.8808], abs=1e-4)
+    assert found[3] < found[4] < 1
+
+
+def test_signs_that_all_share_are_equal() -> None:
+    found = sign_strength(np.array([0.7, 0.7 + 1e-12, 0.9]), np.full(30, 0.7))
+    assert found == pytest.approx([0.5, 0.5, 1.0])
 
 
 def test_center_ignores_a_tail_of_atrophic_fibers() -> None:
@@ -53,13 +60,20 @@ def test_normal_fibers_average_one_half() -> None:
 
 def test_small_angular_fiber_scores_high_and_round_one_low() -> None:
     fibers = table()
-    fibers.loc[0, ["min_feret_um", "circularity", "feret_aspect_ratio"]] = 15, 0.5, 2.2
-    fibers.loc[0, ["max_curvature", "solidity"]] = 6.0, 0.85
-    fibers.loc[1, ["min_feret_um", "circularity", "feret_aspect_ratio"]] = 15, 0.98, 1.02
-    fibers.loc[1, ["max_curvature", "solidity"]] = 1.1, 0.999
+    fibers.loc[0, ["min_feret_um", "circularity", "solidity", "triangularity"]] = 15, 0.5, 0.85, 0.9
+    fibers.loc[1, ["min_feret_um", "circularity", "solidity", "triangularity"]] = 15, 0.98, 1.0, 0.6
     scores = angularity_scores(fibers)
-    assert scores[0] > 0.95
-    assert scores[1] < 0.2
+    assert scores[0] > 0.9
+    assert scores[1] < 0.35
+
+
+def test_more_angular_fibers_score_higher_however_angular_they_are() -> None:
+    fibers = table()
+    steps = np.linspace(0, 1, 5)
+    fibers.loc[:4, "circularity"] = 0.7 - 0.4 * steps
+    fibers.loc[:4, "solidity"] = 0.9 - 0.2 * steps
+    fibers.loc[:4, "triangularity"] = 0.8 + 0.15 * steps
+    assert (np.diff(angularity_scores(fibers)[:5]) > 0.005).all()
 
 
 def test_fibers_that_cannot_be_judged_have_no_score() -> None:
