@@ -515,6 +515,24 @@ def test_interrupt_leaves_nothing_half_written(section: DrawnSection, tmp_path: 
     assert "summary.json" not in left
 
 
+def test_an_interruption_of_code_run_from_text_ends_with_the_same_exit_code(tmp_path: Path) -> None:
+    """As where it falls into the making of a dataclass while modules are imported."""
+    (tmp_path / "stopped.py").write_text(
+        "import sys, typer\n"
+        "from biopsy_ai.cli.reporting import command\n"
+        "try:\n"
+        "    with command(debug=False):\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "except typer.Exit as stop:\n"
+        "    sys.exit(stop.exit_code)\n"
+    )
+    # as a module: Python looks at how a script ended otherwise
+    arguments = [sys.executable, "-m", "stopped"]
+    run = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "Stopped" in run.stderr
+    assert run.returncode == 130
+
+
 def test_an_interruption_that_a_library_swallows_comes_back(
     request: pytest.FixtureRequest,
 ) -> None:

@@ -85,6 +85,9 @@ def command(
             events.write("error", message=f"{error.param_hint or ''} {error.message}".strip())
         raise
     except (KeyboardInterrupt, Cancelled):
+        # Python takes an interruption of code that it runs from text, as it does to make a
+        # dataclass, for one that nobody caught, and would end by a signal: more of it clears that.
+        exec("")
         say("Stopped. What was finished before is complete; nothing half-written is left.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except Exception as error:
