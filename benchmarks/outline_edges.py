@@ -22,6 +22,7 @@ from tables import markdown, number
 from biopsy_ai.config import OUTLINE_MPP
 from biopsy_ai.evaluation.matching import match_fibers
 from biopsy_ai.slides import open_slide
+from biopsy_ai.slides.stain_colors import optical_densities
 
 INSIDE_PX, OUTSIDE_PX = 9, 6
 """How far the profile reaches to either side of an outline, pixels of 0.5 µm. [default]"""
@@ -57,7 +58,7 @@ def row(section: Section, method: Method) -> list[str]:
     true = section.converted_truth()
     with open_slide(section.path, mpp=section.mpp) as slide:
         picture = slide.read(0, 0, *true.shape, OUTLINE_MPP)
-    density = -np.log((picture[..., 1].astype(np.float32) + 1) / 256)
+    density = optical_densities(picture, 255)[..., 1]
     ours, theirs = edge_offsets(density, np.asarray(found), true)
     cells = [section.name, section.use, str(len(ours))]
     for offsets in (ours, theirs):

@@ -9,8 +9,7 @@ import pandas as pd
 
 from biopsy_ai.measure.exclusion import is_excluded
 from biopsy_ai.measure.reference import DEFAULTS, Limits
-
-_MAD_TO_SD = 1.4826
+from biopsy_ai.measure.robust import MAD_TO_SD, median_and_spread
 
 _SIGNS = {"circularity": -1.0, "solidity": -1.0, "triangularity": 1.0}
 """What makes a fiber angular, and whether more of it or less."""
@@ -70,7 +69,7 @@ def size_center(min_feret_um: np.ndarray, limits: Limits = DEFAULTS) -> SizeCent
     if len(logs) < limits["size_normal_min_fibers"]:
         return None
     median = float(np.median(logs))
-    spread = _MAD_TO_SD * float(np.median(logs[logs >= median] - median))
+    spread = MAD_TO_SD * float(np.median(logs[logs >= median] - median))
     return SizeCenter(median, spread) if spread > 0 else None
 
 
@@ -160,7 +159,6 @@ def sign_strength(
     """
     from scipy.special import expit
 
-    center = np.median(normal)
-    spread = _MAD_TO_SD * np.median(np.abs(normal - center))
-    away = (values - center) / max(float(spread), _LEAST_SPREAD)
+    center, spread = median_and_spread(normal)
+    away = (values - center) / max(spread, _LEAST_SPREAD)
     return np.asarray(expit(away / softness), float)

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biopsy_ai.measure.reference import DEFAULTS, Limits
+from biopsy_ai.measure.robust import median_and_spread
 from biopsy_ai.measure.signs import Floats
 
 OF_STAIN = ("basophilia_z", "hematoxylin_z", "eosin_z", "unevenness_z", "relative_size")
@@ -23,8 +24,6 @@ OF_FIBER = (
 
 SIGNS = (*OF_STAIN, *OF_FIBER)
 """What conditions are told by; see `compare_stain` and `measure_signs`."""
-
-_MAD_TO_SD = 1.4826
 
 
 def measure_signs(
@@ -125,6 +124,5 @@ def robust_z(values: Floats, among: NDArray[np.bool_], limits: Limits = DEFAULTS
     known = values[among & np.isfinite(values)]
     if len(known) < limits["size_normal_min_fibers"]:
         return np.full(len(values), np.nan)
-    median = float(np.median(known))
-    spread = _MAD_TO_SD * float(np.median(np.abs(known - median)))
+    median, spread = median_and_spread(known)
     return (values - median) / spread if spread > 0 else np.full(len(values), np.nan)

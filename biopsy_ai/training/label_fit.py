@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.config import OUTLINE_MPP
+from biopsy_ai.measure.robust import median_and_spread
 
 SEARCH_UM = 24.0
 """How far labels are moved, µm. [default]"""
@@ -105,9 +106,8 @@ def _fit(edges: NDArray[np.float32], labels: NDArray[np.integer]) -> LabelFit:
     scores = _scores(edges, _outlines(labels), reach)
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1] * (OUTLINE_MPP * _STEP)
     chance = scores[np.hypot(rows, columns) > FAR_UM]
-    usual = np.median(chance)
-    spread = max(1.4826 * float(np.median(np.abs(chance - usual))), 1e-9)
-    strength = (scores - usual) / spread
+    usual, spread = median_and_spread(chance)
+    strength = (scores - usual) / max(spread, 1e-9)
     at = int(strength.argmax())
     return LabelFit(
         (float(rows.flat[at]), float(columns.flat[at])),
