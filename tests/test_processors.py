@@ -49,6 +49,35 @@ def test_threads_finish_their_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(done) == list(range(20))
 
 
+def test_a_map_stays_near_its_reader_and_keeps_the_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processors, "_share", 2)
+    done: list[int] = []
+
+    def double(number: int) -> int:
+        done.append(number)
+        return 2 * number
+
+    with worker_threads("some", 2) as threads:
+        results = threads.map(double, range(40))
+        assert done == []
+        assert [next(results), next(results)] == [0, 2]
+        threads.submit(int).result(timeout=30)
+        assert len(done) <= 6
+        assert list(results) == [2 * number for number in range(2, 40)]
+    assert sorted(done) == list(range(40))
+
+
+def test_the_error_of_a_map_reaches_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processors, "_share", 2)
+    with worker_threads("some", 2) as threads:
+        results = threads.map(divmod, [4, 4], [2, 0])
+        assert next(results) == (2, 0)
+        with pytest.raises(ZeroDivisionError):
+            next(results)
+
+
 def test_threads_drop_their_queue_when_something_goes_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

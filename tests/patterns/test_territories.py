@@ -92,6 +92,4 @@ def test_lines_do_not_depend_on_cores_and_drawing_can_be_stopped(cores, monkeypa
     before = len(drawn)
     with pytest.raises(InterruptedError):
         measure_territories(labels, (1.0, 1.0), gap_um=5, reach_um=20, progress=stop)
-    assert len(drawn) - before < total
-    if cores == 1:
-        assert len(drawn) - before <= 2
+    assert len(drawn) - before <= (2 if cores == 1 else 2 + 2 * cores)
