@@ -25,6 +25,9 @@ STAIN_WORDS = {
 }
 """Every stain that the command line takes, in words."""
 
+VIEW_WORDS = {1: "Quick", 4: "Careful, four times as long"}
+"""How outlines can be drawn, by the number of views."""
+
 ROLE_WORDS = {
     "": "not used",
     "border": "fiber border",
@@ -54,6 +57,8 @@ class Choices:
         GeoJSON file; None for the whole section.
     age
         Years; None where it is not stated.
+    views
+        Over which the network averages.
     """
 
     slide: Path
@@ -67,6 +72,7 @@ class Choices:
     age: float | None = None
     sex: str = ""
     model: str = ""
+    views: int = 1
 
     def arguments(self) -> list[str]:
         """Arguments of the command."""
@@ -81,6 +87,7 @@ class Choices:
             "age": "" if self.age is None else f"{self.age:g}",
             "sex": self.sex,
             "model": self.model,
+            "views": "" if self.views == 1 else str(self.views),
         }
         given = [f"--{name}={value}" for name, value in options.items() if value]
         return ["analyze", str(self.slide.absolute()), *given]

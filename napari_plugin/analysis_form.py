@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from biopsy_ai.patterns.muscles import muscle_names
-from napari_plugin.analysis_choices import STAIN_WORDS
+from napari_plugin.analysis_choices import STAIN_WORDS, VIEW_WORDS
 from napari_plugin.channel_rows import ChannelRows
 from napari_plugin.form_parts import (
     add_field,
@@ -87,6 +87,12 @@ class AnalysisForm(JobForm):
         self.model = narrow_combo(
             "Outlines the fibers: a bundled model, or the one from the settings"
         )
+        self.views = narrow_combo(
+            "Careful looks at three mirror images of the section too: fewer false fibers, and "
+            "small ones are drawn better"
+        )
+        for views, name in VIEW_WORDS.items():
+            self.views.addItem(name, views)
         self.folder = QLineEdit()
         self.folder.setToolTip(
             "The results of each slide go to a folder of its name in here. Empty takes the folder "
@@ -116,6 +122,7 @@ class AnalysisForm(JobForm):
             ("&Age", self.age),
             ("&Sex", self.sex),
             ("Mod&el", self.model),
+            ("O&utlines", self.views),
             ("F&older", self.folder, self.choose_folder),
         ):
             if title:
@@ -150,7 +157,7 @@ class AnalysisForm(JobForm):
         return str(self.region.currentData() or "")
 
     def chosen_facts(self) -> dict[str, Any]:
-        """What is stated of the patient, and the model."""
+        """What is stated of the patient, the model, and how it looks."""
         age = self.age.value()
         return {
             "muscle": self.muscle.currentText().strip(),
@@ -158,6 +165,7 @@ class AnalysisForm(JobForm):
             "sex": str(self.sex.currentData()),
             "age": float(age) if age >= 0 else None,
             "model": str(self.model.currentData() or ""),
+            "views": int(self.views.currentData()),
         }
 
     # what is offered
@@ -184,7 +192,7 @@ class AnalysisForm(JobForm):
         in_order = (
             *(self.section, self.stain, self.pixel_size, *self.channels.combos),
             *(self.region, self.draw, self.muscle, self.side, self.age, self.sex),
-            *(self.model, self.folder, self.choose_folder, self.place),
+            *(self.model, self.views, self.folder, self.choose_folder, self.place),
             *(self.run_button, self.cancel_button, self.problem, self.done),
         )
         for one, following in pairwise(in_order):

@@ -84,6 +84,7 @@ def test_without_a_command_help_is_shown() -> None:
         (["analyze", "SLIDE", "--channels", "border=red"], "--channels"),
         (["analyze", "SLIDE", "--device", "tpu"], "device"),
         (["analyze", "SLIDE", "--sex", "x"], "sex"),
+        (["analyze", "SLIDE", "--views", "3"], "views"),
         (["analyze", "SLIDE", "--config", "none.yaml"], "none.yaml"),
         (["analyze", "EMPTY"], "no slide"),
         (["analyze", "SLIDE", "--model", "nosuch"], "nosuch"),
@@ -259,16 +260,20 @@ class TestAnalyze:
             lambda slides, out, config, **options: seen.update(config=config) or [],
         )
         lab = tmp_path / "lab.yaml"
-        lab.write_text("stain: sdh\nsex: male\nchannels: {border: 1}\n")
+        lab.write_text(
+            "stain: sdh\nsex: male\nchannels: {border: 1}\n"
+            "segmentation: {views: 2, min_area_um2: 40}\n"
+        )
         result = run(
             "analyze", section.image, "--config", lab, "--stain", "he", "--mpp", "0.5,0.25",
-            "--channels", "border=3, nuclei=0", "--device", "cpu",
+            "--channels", "border=3, nuclei=0", "--device", "cpu", "--views", "4",
         )  # fmt: skip
         assert result.exit_code == 0, result.output
         config = seen["config"]
         assert (config.stain, config.sex, config.mpp) == ("he", "male", (0.5, 0.25))
         assert config.channels == {"border": 3, "nuclei": 0}
         assert config.device == "cpu"
+        assert (config.segmentation.views, config.segmentation.min_area_um2) == (4, 40)
 
     def test_output_that_is_a_file(self, section: DrawnSection, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -184,8 +184,19 @@ def _quantize(array: ArrayLike) -> NDArray[np.uint8]:
     return scaled
 
 
-def coarse_labels(maps: FiberMaps, thresholds: InstanceThresholds) -> NDArray[np.uint16]:
+def coarse_labels(
+    maps: FiberMaps, thresholds: InstanceThresholds, mpp: float
+) -> NDArray[np.uint16]:
     """Label the fibers of a field on the coarse grid.
+
+    Parameters
+    ----------
+    maps
+        Of the field.
+    thresholds
+        See `InstanceThresholds`.
+    mpp
+        Pixel size of the full grid, µm.
 
     Returns
     -------
@@ -203,7 +214,7 @@ def coarse_labels(maps: FiberMaps, thresholds: InstanceThresholds) -> NDArray[np
     )
     inside = cv2.compare(foreground, 255 * thresholds.foreground, cv2.CMP_GT)
     labels = flood(seeds, score, core, inside)
-    return merge_pieces(labels, maps.border, maps.distance, thresholds)
+    return merge_pieces(labels, maps.border, maps.distance, thresholds, (COARSE * mpp) ** 2)
 
 
 def draw_fibers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from biopsy_ai.segmentation.network import Logits
 
 
+MIRRORS = ((), (2, 3), (2,), (3,))
+"""Axes of (N, C, H, W) along which the picture is mirrored in each view: a few views are the first
+of these."""
+
+
 class MapNetwork:
     """The network of a model on a device, for any number of threads.
 
@@ -30,18 +35,29 @@ class MapNetwork:
     single precision. Where `Device.whole_numbers` holds and the model says how large its values
     become, whole numbers of eight bit take its place.
 
+    Parameters
+    ----------
+    model, device
+        What runs, and where.
+    views
+        Mirror images of each picture, at most four, over which the maps are averaged: what the
+        network is unsure of it draws differently in each.
+
     Attributes
     ----------
     device
         Where it runs.
+    views
+        As given.
     precision
         Of the numbers that it begins with: "int8", or the name of a type of torch.
     """
 
-    def __init__(self, model: Model, device: Device) -> None:
+    def __init__(self, model: Model, device: Device, views: int = 1) -> None:
         if device.is_cpu:
             keep_memory()
         self.device = device
+        self.views = views
         network, dtype, self.precision = fastest_network(model, device)
         self._in_use = network, dtype
 
@@ -65,19 +81,14 @@ class MapNetwork:
         stack = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
         batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            network, dtype = self._in_use
-            logits = _forward(network, self.device, dtype, batch, context)
-            if dtype != torch.float32 and _overflowed(logits):
-                # the other is that of the model, and of other threads
-                single = copy.deepcopy(cast("torch.nn.Module", network)).float()
-                network, dtype = single, torch.float32
-                self._in_use = network, dtype
-                logits = _forward(network, self.device, dtype, batch, context)
-            fibers = _quantized(logits.fibers)
-            nuclei = None if logits.nuclei is None else _quantized(logits.nuclei)
+            views = [self._view(batch, context, axes) for axes in MIRRORS[: self.views]]
+            fibers = _mean([view.fibers for view in views])
+            nuclei = _mean([view.nuclei for view in views if view.nuclei is not None])
+            logits = [view.tissue for view in views if view.tissue is not None]
             tissue = None
-            if logits.tissue is not None:
-                tissue = _classes(logits.tissue).cpu().numpy()
+            if logits:
+                tissue = _classes(torch.stack(logits).mean(0)).cpu().numpy()
+        assert fibers is not None
         return [
             fiber_maps(
                 planes[0],
@@ -88,6 +99,35 @@ class MapNetwork:
             )
             for i, planes in enumerate(fibers)
         ]
+
+    def _view(self, batch: torch.Tensor, context: Margins, axes: tuple[int, ...]) -> _View:
+        """Draw the maps of pictures as a mirror shows them, and mirror the maps back."""
+        import torch
+
+        if axes:
+            batch, context = torch.flip(batch, axes), context.mirrored(axes)
+        network, dtype = self._in_use
+        logits = _forward(network, self.device, dtype, batch, context)
+        if dtype != torch.float32 and _overflowed(logits):
+            # the other is that of the model, and of other threads
+            single = copy.deepcopy(cast("torch.nn.Module", network)).float()
+            network, dtype = single, torch.float32
+            self._in_use = network, dtype
+            logits = _forward(network, self.device, dtype, batch, context)
+        tissue = logits.tissue
+        return _View(
+            np.flip(_quantized(logits.fibers), axes),
+            None if logits.nuclei is None else np.flip(_quantized(logits.nuclei), axes),
+            torch.flip(tissue, axes) if tissue is not None and axes else tissue,
+        )
+
+
+class _View(NamedTuple):
+    """Maps of fibers and of nuclei from 0 to 255, and the logits of tissue classes."""
+
+    fibers: NDArray[np.uint8]
+    nuclei: NDArray[np.uint8] | None
+    tissue: torch.Tensor | None
 
 
 def fastest_network(
@@ -138,6 +178,14 @@ def _classes(logits: torch.Tensor) -> torch.Tensor:
     best, classes = logits.max(1)
     vote = logits[:, ARTEFACT] - best >= least
     return classes.to(torch.uint8) | (vote.to(torch.uint8) * VOTE)
+
+
+def _mean(maps: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
+    """Mean of maps from 0 to 255; None of none."""
+    if len(maps) < 2:
+        return maps[0] if maps else None
+    total = np.sum(maps, axis=0, dtype=np.uint16)
+    return np.asarray((total + len(maps) // 2) // len(maps), np.uint8)
 
 
 def _quantized(logits: torch.Tensor) -> NDArray[np.uint8]:

@@ -15,11 +15,14 @@ def merge_pieces(
     border: NDArray[np.uint8],
     distance: NDArray[np.uint8],
     thresholds: InstanceThresholds,
+    pixel_um2: float = 1.0,
 ) -> NDArray[np.uint16]:
     """Merge neighbors whose shared edge shows no border and no deep saddle.
 
-    The pair with the least border is merged first, and the edges of the union are then judged
-    anew, so that a chain of weak edges does not join fibers that a strong one parts.
+    A small fiber squeezed between large ones has a waist, at which the distance map sinks deeper
+    than within a large fiber: of pieces that are small together less is asked. The pair with the
+    least border is merged first, and the edges of the union are then judged anew, so that a chain
+    of weak edges does not join fibers that a strong one parts.
 
     Parameters
     ----------
@@ -28,7 +31,10 @@ def merge_pieces(
     border, distance
         (h, w) uint8 maps, 255 for 1.
     thresholds
-        Of which ``merge_border`` and ``merge_saddle`` are used.
+        Of which ``merge_border``, ``merge_saddle``, ``merge_waist`` and ``waist_area_um2`` are
+        used.
+    pixel_um2
+        Area of a pixel, µm².
 
     Returns
     -------
@@ -42,7 +48,9 @@ def merge_pieces(
     if min(edge[1] / edge[0] for edge in edges.values()) >= limit:
         return labels
     peaks = _peaks(labels, distance)
-    root = _merge_graph(edges, peaks, limit, thresholds.merge_saddle)
+    sizes = np.bincount(labels.ravel(), minlength=len(peaks))
+    area = {label: float(size) * pixel_um2 for label, size in enumerate(sizes)}
+    root = _merge_graph(edges, peaks, area, limit, thresholds)
     merged: NDArray[np.uint16] = root[labels]
     return merged
 
@@ -99,8 +107,9 @@ def _peaks(labels: NDArray[np.uint16], distance: NDArray[np.uint8]) -> NDArray[n
 def _merge_graph(
     edges: dict[tuple[int, int], Edge],
     peaks: NDArray[np.uint8],
+    area: dict[int, float],
     limit: float,
-    saddle_share: float,
+    thresholds: InstanceThresholds,
 ) -> NDArray[np.uint16]:
     """Return the final label of each label."""
     neighbors: dict[int, dict[int, Edge]] = {}
@@ -114,7 +123,9 @@ def _merge_graph(
 
     def joinable(a: int, b: int, edge: Edge) -> bool:
         length, total, saddle = edge
-        return total / length < limit and saddle >= saddle_share * min(peak[a], peak[b])
+        small = area[a] + area[b] < thresholds.waist_area_um2
+        least = thresholds.merge_waist if small else thresholds.merge_saddle
+        return total / length < limit and saddle >= least * min(peak[a], peak[b])
 
     def propose(a: int, b: int, edge: Edge) -> None:
         if joinable(a, b, edge):
@@ -129,6 +140,7 @@ def _merge_graph(
             continue
         root[root == gone] = keep
         peak[keep] = max(peak[keep], peak[gone])
+        area[keep] += area[gone]
         del neighbors[keep][gone]
         for other, theirs in neighbors.pop(gone).items():
             if other == keep:

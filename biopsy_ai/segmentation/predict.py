@@ -125,7 +125,7 @@ def segment_fibers(
     chosen_set = threshold_set(stain or config.stain, fluorescent=fluorescent)
     tuned = model.thresholds_for(chosen_set)
     thresholds = chosen_thresholds(tuned, config)
-    network = MapNetwork(model, device)
+    network = MapNetwork(model, device, config.segmentation.views)
     drawer = _WindowDrawer(
         shape=shape,
         tiles=tiles,
@@ -198,6 +198,7 @@ def segment_fibers(
                 "working_mpp": mpp,
                 "device": device.name,
                 "precision": network.precision,
+                "views": network.views,
                 "tile_px": settings.tile_px,
                 "overlap_px": settings.overlap_px,
                 "intensity_range": [reader.low, reader.high],

@@ -41,7 +41,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            upper = math.inf if field.name == "min_area_um2" else 1.0
+            upper = math.inf if field.name.endswith("_um2") else 1.0
             if not (isinstance(value, int | float) and 0 <= value <= upper):
                 raise ModelError(
                     f"{self.KIND} {field.name}={value!r} must be a number"
@@ -92,7 +92,11 @@ class InstanceThresholds(Thresholds):
         Pieces whose shared edge has a mean border probability below it are one fiber,
     merge_saddle
         if the distance map at the highest point of that edge also reaches this share of the lower
-        of the two peaks.
+        of the two peaks;
+    merge_waist
+        this share is enough
+    waist_area_um2
+        where the pieces together are smaller than that, µm².
     min_peak
         Objects whose distance map stays below it are no fibers.
     min_foreground
@@ -110,6 +114,8 @@ class InstanceThresholds(Thresholds):
     seed_height: float = 0.1
     merge_border: float = 0.3
     merge_saddle: float = 0.4
+    merge_waist: float = 0.2
+    waist_area_um2: float = 600.0
     min_peak: float = 0.4
     min_foreground: float = 0.7
     min_area_um2: float = 25.0

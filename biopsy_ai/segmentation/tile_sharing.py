@@ -69,6 +69,8 @@ class TileJob:
         Name or folder of the model, and the hash of its weights.
     precision
         Of the numbers that the network computes with.
+    views
+        Over which it averages its maps.
     """
 
     path: Path
@@ -81,6 +83,7 @@ class TileJob:
     model: str
     weights_sha256: str
     precision: str
+    views: int
 
     @classmethod
     def of(
@@ -101,6 +104,7 @@ class TileJob:
             model=model.name if bundled else str(model.folder.resolve()),
             weights_sha256=model.weights_sha256,
             precision=network.precision,
+            views=network.views,
         )
 
 
@@ -205,7 +209,7 @@ def _opened(job: TileJob) -> tuple[PictureReader, MapNetwork]:
         raise ModelError(f"{job.model}: other weights than those that the slide is analyzed with")
     device = choose_device("cpu")
     whole = device.whole_numbers and job.precision == "int8"
-    network = MapNetwork(model, replace(device, whole_numbers=whole))
+    network = MapNetwork(model, replace(device, whole_numbers=whole), job.views)
     if network.precision != job.precision:
         raise ModelError(f"{job.model}: this computer does not compute in {job.precision}")
     slide = open_slide(job.path, mpp=job.mpp, channels=dict(job.channels))

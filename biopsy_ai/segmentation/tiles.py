@@ -22,6 +22,15 @@ class Margins(NamedTuple):
     bottom: int = 0
     right: int = 0
 
+    def mirrored(self, axes: tuple[int, ...]) -> Margins:
+        """Those of the picture mirrored along axes of (N, C, H, W)."""
+        top, left, bottom, right = self
+        if 2 in axes:
+            top, bottom = bottom, top
+        if 3 in axes:
+            left, right = right, left
+        return Margins(top, left, bottom, right)
+
 
 @dataclass(frozen=True)
 class Tile:

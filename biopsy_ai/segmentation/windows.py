@@ -133,7 +133,7 @@ def window_fibers(
     list of WindowFiber
         Ordered by centroid, row by row.
     """
-    labels = coarse_labels(maps, thresholds)
+    labels = coarse_labels(maps, thresholds, mpp)
     wanted, boxes = _in_core(labels, window, thresholds.min_area_um2 / mpp**2)
     top, left, bottom, right = window.outer
     fibers = []

@@ -30,7 +30,7 @@ STEPS = {
     "min_area_um2": 10.0,
     "min_fiber_share": 0.2,
 }
-"""First step of the search along each threshold."""
+"""First step of the search along each threshold; what is not here keeps its value."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,6 @@ def _move(thresholds: InstanceThresholds, name: str, step: float) -> InstanceThr
     """Move one threshold; None at the end of its range."""
     assert name in {field.name for field in fields(thresholds)}
     value = round(getattr(thresholds, name) + step, 6)
-    if value < 0 or (name != "min_area_um2" and not 0 < value < 1):
+    if value < 0 or (not name.endswith("_um2") and not 0 < value < 1):
         return None
     return replace(thresholds, **{name: value})

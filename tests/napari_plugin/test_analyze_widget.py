@@ -172,7 +172,7 @@ def test_mnemonics_are_told_apart(viewer: Any, widget: AnalyzeWidget) -> None:
     assert len(letters) == len(set(letters)), sorted(letters)
     fields = {
         *(widget.section, widget.stain, widget.pixel_size, widget.region, widget.muscle),
-        *(widget.side, widget.age, widget.sex, widget.model, widget.folder),
+        *(widget.side, widget.age, widget.sex, widget.model, widget.views, widget.folder),
     }
     assert {each.buddy() for each in labels} == fields
 
@@ -283,3 +283,11 @@ def test_the_model_of_the_settings_is_offered(
     widget.hide()
     widget.show()
     assert widget.chosen_facts()["model"] == "muscle"
+
+
+def test_outlines_can_be_drawn_with_more_care(viewer: Any, qtbot: Any) -> None:
+    widget = AnalyzeWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.chosen_facts()["views"] == 1
+    widget.views.setCurrentIndex(1)
+    assert widget.chosen_facts()["views"] == 4

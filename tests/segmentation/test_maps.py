@@ -37,15 +37,16 @@ class Ramp(torch.nn.Module):
         maps = cut(logits, context)
         if not self.heads:
             return Logits(maps)
-        high = maps[:, 2:, ::2, ::2]
+        halved = torch.nn.functional.avg_pool2d(maps, 2)
+        high = halved[:, 2:]
         others = torch.full_like(high, -20).expand(-1, ARTEFACT - 2, -1, -1)
-        tissue = torch.cat([-high, high, others, maps[:, :1, ::2, ::2]], dim=1)
+        tissue = torch.cat([-high, high, others, halved[:, :1]], dim=1)
         return Logits(maps, maps[:, :2], tissue)
 
 
-def network(module: Any, dtype: Any) -> MapNetwork:
+def network(module: Any, dtype: Any, views: int = 1) -> MapNetwork:
     model: Any = SimpleNamespace(prepared=lambda device: module.to(dtype))
-    return MapNetwork(model, Device("cpu", dtype, 1 << 20))
+    return MapNetwork(model, Device("cpu", dtype, 1 << 20), views)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -78,6 +79,51 @@ def test_further_heads_come_quantized_and_as_classes() -> None:
     assert maps.tissue.dtype == np.uint8
     assert (maps.tissue % VOTE == np.repeat([0, 1], 16)[:, None]).all()
     assert (maps.tissue // VOTE == np.repeat([0, 1], 16)[None]).all(), "almost an artefact"
+
+
+@pytest.mark.parametrize("heads", [False, True])
+def test_what_does_not_depend_on_the_mirror_is_the_same_in_all_views(heads: bool) -> None:
+    pictures = list(np.random.default_rng(2).uniform(0, 1, (2, 128, 192, 3)).astype(np.float32))
+    margins = Margins(16, 32, 64, 0)
+    one = network(Ramp(heads=heads), torch.float32).predict(pictures, margins)
+    for views in (2, 4):
+        more = network(Ramp(heads=heads), torch.float32, views).predict(pictures, margins)
+        for maps, others in zip(one, more, strict=True):
+            assert maps.planes.keys() == others.planes.keys()
+            for name, plane in maps.planes.items():
+                assert (plane == others.planes[name]).all(), name
+
+
+class Slope(torch.nn.Module):
+    """Draws more the farther down and to the right of its picture it is."""
+
+    def forward(self, picture: Any, context: Margins) -> Any:
+        height, width = picture.shape[2:]
+        down, right = torch.linspace(-2, 2, height)[:, None], torch.linspace(-1, 1, width)[None]
+        maps = cut((down + right).expand_as(picture), context)
+        slope = maps[:, :1, ::2, ::2]
+        others = torch.full_like(slope, -20).expand(-1, ARTEFACT - 1, -1, -1)
+        return Logits(maps, maps[:, :2], torch.cat([-slope, slope, others], dim=1))
+
+
+def test_what_depends_on_the_mirror_is_averaged() -> None:
+    picture, margins = np.zeros((64, 128, 3), np.float32), Margins(0, 0, 16, 32)
+    model: Any = SimpleNamespace(prepared=lambda device: Slope())
+    device = Device("cpu", torch.float32, 1 << 20)
+    (one,), (two,), (four,) = (
+        MapNetwork(model, device, views).predict([picture], margins) for views in (1, 2, 4)
+    )
+    assert one.foreground.max() - one.foreground.min() > 100
+    for maps in (two, four):
+        assert maps.nucleus is not None
+        for plane in (maps.foreground, maps.border, maps.distance, maps.nucleus):
+            assert plane.min() >= 127
+            assert plane.max() <= 128
+    assert one.tissue is not None
+    assert four.tissue is not None
+    assert np.unique(one.tissue).tolist() == [0, 1]
+    # half a coarse pixel tips the balance the same way everywhere
+    assert len(np.unique(four.tissue)) == 1
 
 
 def test_overflow_in_half_precision_falls_back_to_single() -> None:

@@ -37,6 +37,29 @@ def test_a_deep_saddle_parts(strip: NDArray[np.uint16]) -> None:
     assert len(np.unique(merged)) == 1
 
 
+def test_a_waist_of_a_small_fiber_does_not_part(strip: NDArray[np.uint16]) -> None:
+    walls = maps({20: 200, 40: 10, 60: 200}, dip=60)
+    asked = InstanceThresholds(merge_saddle=0.4, merge_waist=0.2, waist_area_um2=700)
+    assert (merge_pieces(strip, *walls, asked) == strip).all()
+    small = merge_pieces(strip, *walls, asked, pixel_um2=0.5)
+    assert np.unique(small).tolist() == [2, 4, 5]
+    assert (small[:, 20:60] == 2).all()
+    bordered = maps({20: 200, 40: 200, 60: 200}, dip=60)
+    assert (merge_pieces(strip, *bordered, asked, pixel_um2=0.5) == strip).all()
+    deep = maps({20: 200, 40: 10, 60: 200}, dip=30)
+    assert (merge_pieces(strip, *deep, asked, pixel_um2=0.5) == strip).all()
+
+
+def test_pieces_of_a_waist_grow_no_larger_than_a_small_fiber(strip: NDArray[np.uint16]) -> None:
+    # each two are 1200 pixels, 600 µm²; with a third they are no small fiber any more
+    walls = maps({20: 20, 40: 10, 60: 30}, dip=60)
+    asked = InstanceThresholds(merge_saddle=0.4, merge_waist=0.2, waist_area_um2=700)
+    merged = merge_pieces(strip, *walls, asked, pixel_um2=0.5)
+    assert np.unique(merged[:, 20:60]).tolist() == [2]
+    assert merged[0, 0] == 4
+    assert merged[0, -1] == 5
+
+
 def test_strong_borders_change_nothing(strip: NDArray[np.uint16]) -> None:
     merged = merge_pieces(strip, *maps({20: 200, 40: 220, 60: 240}), InstanceThresholds())
     assert merged is strip

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biopsy_ai.segmentation.tiles import cut_tiles, tissue_cells
+from biopsy_ai.segmentation.tiles import Margins, cut_tiles, tissue_cells
+
+
+def test_margins_in_the_mirror() -> None:
+    margins = Margins(1, 2, 3, 4)
+    assert margins.mirrored(()) == margins
+    assert margins.mirrored((2,)) == Margins(3, 2, 1, 4)
+    assert margins.mirrored((3,)) == Margins(1, 4, 3, 2)
+    assert margins.mirrored((2, 3)) == Margins(3, 4, 1, 2)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (1500, 2001), (2049, 511)])
