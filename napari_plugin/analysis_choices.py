@@ -25,8 +25,8 @@ STAIN_WORDS = {
 }
 """Every stain that the command line takes, in words."""
 
-VIEW_WORDS = {1: "Quick", 4: "Careful, four times as long"}
-"""How outlines can be drawn, by the number of views."""
+VIEW_WORDS = {"auto": "Automatic", "1": "Quick: one view", "4": "Careful: four views"}
+"""How outlines can be drawn, by the views over which the network averages."""
 
 ROLE_WORDS = {
     "": "not used",
@@ -58,7 +58,7 @@ class Choices:
     age
         Years; None where it is not stated.
     views
-        Over which the network averages.
+        Over which the network averages, as ``--views`` takes them.
     """
 
     slide: Path
@@ -72,7 +72,7 @@ class Choices:
     age: float | None = None
     sex: str = ""
     model: str = ""
-    views: int = 1
+    views: str = "auto"
 
     def arguments(self) -> list[str]:
         """Arguments of the command."""
@@ -87,7 +87,7 @@ class Choices:
             "age": "" if self.age is None else f"{self.age:g}",
             "sex": self.sex,
             "model": self.model,
-            "views": "" if self.views == 1 else str(self.views),
+            "views": "" if self.views == "auto" else self.views,
         }
         given = [f"--{name}={value}" for name, value in options.items() if value]
         return ["analyze", str(self.slide.absolute()), *given]

@@ -88,8 +88,9 @@ class AnalysisForm(JobForm):
             "Outlines the fibers: a bundled model, or the one from the settings"
         )
         self.views = narrow_combo(
-            "Careful looks at three mirror images of the section too: fewer false fibers, and "
-            "small ones are drawn better"
+            "Mirror images of the section over which the network averages: with more it finds "
+            "fewer false fibers, draws small ones better, and takes longer. Automatic takes two "
+            "of small sections, one of large ones."
         )
         for views, name in VIEW_WORDS.items():
             self.views.addItem(name, views)
@@ -165,7 +166,7 @@ class AnalysisForm(JobForm):
             "sex": str(self.sex.currentData()),
             "age": float(age) if age >= 0 else None,
             "model": str(self.model.currentData() or ""),
-            "views": int(self.views.currentData()),
+            "views": str(self.views.currentData()),
         }
 
     # what is offered

@@ -49,7 +49,7 @@ def test_all_that_can_be_chosen(tmp_path: Path) -> None:
         age=54.0,
         sex="female",
         model="muscle",
-        views=4,
+        views="4",
     )
     arguments = choices.arguments()
     assert arguments[2:] == [
