@@ -80,6 +80,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with manifest.csv")
     parser.add_argument("--model", default="muscle", help="bundled model or model folder")
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--views",
+        default="auto",
+        choices=["auto", "1", "2", "4"],
+        help="over which the network averages the maps of fibers",
+    )
     parser.add_argument("--methods", default="network,classical", help="which of the two to run")
     parser.add_argument(
         "--parts", default=",".join(PARTS), help="comma-separated; nuclei, fat: network only"
@@ -104,7 +110,8 @@ def main() -> None:
     parts = options.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--parts: {', '.join(sorted(unknown))}; choose among {', '.join(PARTS)}")
-    methods = _methods(options.methods.split(","), options.model, options.device)
+    views = options.views if options.views == "auto" else int(options.views)
+    methods = _methods(options.methods.split(","), options.model, options.device, views)
     if options.synthetic:
         from synthetic import report
 
@@ -242,14 +249,14 @@ def _cells(found: FiberEvaluation) -> list[str]:
     ]
 
 
-def _methods(names: list[str], model: str, device: str) -> dict[str, Method]:
+def _methods(names: list[str], model: str, device: str, views: int | str) -> dict[str, Method]:
     methods: dict[str, Method] = {}
     for name in names:
         if name == "classical":
             methods[name] = classical_method()
         elif name == "network":
             try:
-                methods[name] = network_method(model, device)
+                methods[name] = network_method(model, device, views)
             except BiopsyError as error:
                 print(f"without the network: {error}", file=sys.stderr)
         else:

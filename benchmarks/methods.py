@@ -17,8 +17,10 @@ Method: TypeAlias = Callable[[Path, float, str, dict[str, int]], LabelField]
 """Takes an image file, its pixel size in µm, its stain and its named channels."""
 
 
-def network_method(model: str = "muscle", device: str = "auto") -> Method:
-    """Outline with a bundled model, or with one in a folder."""
+def network_method(
+    model: str = "muscle", device: str = "auto", views: int | str = "auto"
+) -> Method:
+    """Outline with a bundled model, or with one in a folder; views as in the settings."""
     from biopsy_ai.config import make_config
     from biopsy_ai.segmentation import load_model, segment_fibers
     from biopsy_ai.slides import open_slide
@@ -26,7 +28,14 @@ def network_method(model: str = "muscle", device: str = "auto") -> Method:
     loaded = load_model(model)
 
     def segment(path: Path, mpp: float, stain: str, channels: dict[str, int]) -> LabelField:
-        config = make_config(mpp=mpp, stain=stain, channels=channels, model=model, device=device)
+        config = make_config(
+            mpp=mpp,
+            stain=stain,
+            channels=channels,
+            model=model,
+            device=device,
+            segmentation={"views": views},
+        )
         with open_slide(path, mpp=mpp, channels=channels) as slide:
             found = segment_fibers(slide, config, model=loaded)
         return LabelField(path, np.asarray(found.labels[:, :]), found.mpp)

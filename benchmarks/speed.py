@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--stain", default="he")
     parser.add_argument("--preset", default="normal")
+    parser.add_argument("--views", default="auto", choices=["auto", "1", "2", "4"])
     parser.add_argument("--block-um", type=float, default=2048.0, help="side of the drawn block")
     parser.add_argument("--forward-tiles", type=int, default=8, help="tiles timed, then scaled up")
     parser.add_argument("--folder", type=Path, help="keep sections and results here")
@@ -81,6 +82,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             *("--one", path, "--folder", out, "--model", options.model),
             *("--device", options.device, "--stain", options.stain),
             *("--forward-tiles", str(options.forward_tiles)),
+            *("--views", options.views),
         ]
         subprocess.run([sys.executable, __file__, *map(str, arguments)], check=True)
         results.append(json.loads((out / RESULT).read_text(encoding="utf-8")) | {"case": case})
@@ -104,7 +106,12 @@ def measure(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     from biopsy_ai import analyze, load_model
     from biopsy_ai.config import make_config
 
-    config = make_config(stain=options.stain, model=options.model, device=options.device)
+    config = make_config(
+        stain=options.stain,
+        model=options.model,
+        device=options.device,
+        segmentation={"views": options.views if options.views == "auto" else int(options.views)},
+    )
     model = load_model(options.model)
     busy = count_seconds()
     ready = time.perf_counter()
@@ -134,7 +141,7 @@ def measure(path: Path, options: argparse.Namespace) -> dict[str, Any]:
         "megapixels": shape[0] * shape[1] / 1e6,
         "peak_gib": peak / 2**30,
         "forward_seconds": forward,
-        "spared_seconds": spared,
+        "spared_seconds": spared * int(provenance["segmentation"]["views"]),
         "threads": torch.get_num_threads(),
         "device": str(provenance["segmentation"].get("device", options.device)),
     }
@@ -176,9 +183,9 @@ def forward_seconds(model: Any, analysis: Any, n_timed: int) -> tuple[float, flo
 
     Returns
     -------
-    The seconds of its plain forward pass in floating point, and of the one that the run uses: in
-    whole numbers where the processor computes in them, and without the work on context that nobody
-    looks at.
+    The seconds of its plain forward pass in floating point, and of one view as the run takes it:
+    in whole numbers where the processor computes in them, and without the work on context that
+    nobody looks at.
     """
     import torch
 
