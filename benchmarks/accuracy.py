@@ -82,8 +82,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument(
         "--views",
-        default="auto",
-        choices=["auto", "1", "2", "4"],
+        type=int,
+        default=1,
+        choices=[1, 2, 4],
         help="over which the network averages the maps of fibers",
     )
     parser.add_argument("--methods", default="network,classical", help="which of the two to run")
@@ -110,8 +111,7 @@ def main() -> None:
     parts = options.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--parts: {', '.join(sorted(unknown))}; choose among {', '.join(PARTS)}")
-    views = options.views if options.views == "auto" else int(options.views)
-    methods = _methods(options.methods.split(","), options.model, options.device, views)
+    methods = _methods(options.methods.split(","), options.model, options.device, options.views)
     if options.synthetic:
         from synthetic import report
 

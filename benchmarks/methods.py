@@ -17,9 +17,7 @@ Method: TypeAlias = Callable[[Path, float, str, dict[str, int]], LabelField]
 """Takes an image file, its pixel size in µm, its stain and its named channels."""
 
 
-def network_method(
-    model: str = "muscle", device: str = "auto", views: int | str = "auto"
-) -> Method:
+def network_method(model: str = "muscle", device: str = "auto", views: int = 1) -> Method:
     """Outline with a bundled model, or with one in a folder; views as in the settings."""
     from biopsy_ai.config import make_config
     from biopsy_ai.segmentation import load_model, segment_fibers

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--stain", default="he")
     parser.add_argument("--preset", default="normal")
-    parser.add_argument("--views", default="auto", choices=["auto", "1", "2", "4"])
+    parser.add_argument("--views", type=int, default=1, choices=[1, 2, 4])
     parser.add_argument("--block-um", type=float, default=2048.0, help="side of the drawn block")
     parser.add_argument("--forward-tiles", type=int, default=8, help="tiles timed, then scaled up")
     parser.add_argument("--folder", type=Path, help="keep sections and results here")
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             *("--one", path, "--folder", out, "--model", options.model),
             *("--device", options.device, "--stain", options.stain),
             *("--forward-tiles", str(options.forward_tiles)),
-            *("--views", options.views),
+            *("--views", str(options.views)),
         ]
         subprocess.run([sys.executable, __file__, *map(str, arguments)], check=True)
         results.append(json.loads((out / RESULT).read_text(encoding="utf-8")) | {"case": case})
@@ -110,7 +110,7 @@ def measure(path: Path, options: argparse.Namespace) -> dict[str, Any]:
         stain=options.stain,
         model=options.model,
         device=options.device,
-        segmentation={"views": options.views if options.views == "auto" else int(options.views)},
+        segmentation={"views": options.views},
     )
     model = load_model(options.model)
     busy = count_seconds()

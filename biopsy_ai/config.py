@@ -77,10 +77,9 @@ class SegmentationConfig(_Section):
     precision: Literal["auto", "float"] = "auto"
     """``auto`` computes in whole numbers of eight bit where the processor is fastest so, ``float``
     in floating point everywhere. A few outlines differ."""
-    views: Literal["auto", 1, 2, 4] = "auto"
+    views: Literal[1, 2, 4] = 1
     """Mirror images of the section over which the network averages. With more it finds fewer false
-    fibers and draws small ones better, and takes as many times as long. ``auto`` takes two of a
-    section of at most 5 mm², where that is soon done, and one of larger ones."""
+    fibers and draws small ones better, and takes as many times as long."""
     foreground_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     min_area_um2: Annotated[float, Field(ge=0)] | None = None
     """Smaller objects are not called fibers, µm²."""

@@ -25,7 +25,7 @@ STAIN_WORDS = {
 }
 """Every stain that the command line takes, in words."""
 
-VIEW_WORDS = {"auto": "Automatic", "1": "Quick: one view", "4": "Careful: four views"}
+VIEW_WORDS = {"": "Quick", "4": "Careful: four views"}
 """How outlines can be drawn, by the views over which the network averages."""
 
 ROLE_WORDS = {
@@ -47,7 +47,7 @@ class Choices:
     ----------
     slide, out
         The file, and the folder for its results.
-    stain, muscle, side, sex, model
+    stain, muscle, side, sex, model, views
         As options of ``biopsy-ai analyze``; empty for those that are not stated.
     mpp
         Pixel size (y, x), µm; None takes that of the file.
@@ -57,8 +57,6 @@ class Choices:
         GeoJSON file; None for the whole section.
     age
         Years; None where it is not stated.
-    views
-        Over which the network averages, as ``--views`` takes them.
     """
 
     slide: Path
@@ -72,7 +70,7 @@ class Choices:
     age: float | None = None
     sex: str = ""
     model: str = ""
-    views: str = "auto"
+    views: str = ""
 
     def arguments(self) -> list[str]:
         """Arguments of the command."""
@@ -87,7 +85,7 @@ class Choices:
             "age": "" if self.age is None else f"{self.age:g}",
             "sex": self.sex,
             "model": self.model,
-            "views": "" if self.views == "auto" else self.views,
+            "views": self.views,
         }
         given = [f"--{name}={value}" for name, value in options.items() if value]
         return ["analyze", str(self.slide.absolute()), *given]

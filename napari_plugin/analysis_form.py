@@ -88,9 +88,8 @@ class AnalysisForm(JobForm):
             "Outlines the fibers: a bundled model, or the one from the settings"
         )
         self.views = narrow_combo(
-            "Mirror images of the section over which the network averages: with more it finds "
-            "fewer false fibers, draws small ones better, and takes longer. Automatic takes two "
-            "of small sections, one of large ones."
+            "Mirror images of the section over which the network averages: with four it "
+            "finds fewer false fibers, draws small ones better, and takes longer"
         )
         for views, name in VIEW_WORDS.items():
             self.views.addItem(name, views)

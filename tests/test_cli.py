@@ -85,7 +85,6 @@ def test_without_a_command_help_is_shown() -> None:
         (["analyze", "SLIDE", "--device", "tpu"], "device"),
         (["analyze", "SLIDE", "--sex", "x"], "sex"),
         (["analyze", "SLIDE", "--views", "3"], "views"),
-        (["analyze", "SLIDE", "--views", "many"], "views"),
         (["analyze", "SLIDE", "--config", "none.yaml"], "none.yaml"),
         (["analyze", "EMPTY"], "no slide"),
         (["analyze", "SLIDE", "--model", "nosuch"], "nosuch"),

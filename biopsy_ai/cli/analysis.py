@@ -12,7 +12,7 @@ from biopsy_ai.cli.blocks import find_sheet, say_block, scored
 from biopsy_ai.cli.cohort_progress import cohort_progress_on, show_on
 from biopsy_ai.cli.collecting import FibersParquet, write_tables
 from biopsy_ai.cli.json_lines import Log, LogFormat, json_lines, progress_on
-from biopsy_ai.cli.parsing import parse_channels, parse_mpp, parse_views
+from biopsy_ai.cli.parsing import parse_channels, parse_mpp
 from biopsy_ai.cli.reporting import EXIT_FAILED, Debug, StopFile, command, say
 from biopsy_ai.cli.workers import MemoryLimit, Resume, Scheduler, Threads, WorkerCount
 from biopsy_ai.errors import ConfigError, ModelError, SlideReadError
@@ -100,13 +100,12 @@ def analyze(
         ),
     ] = None,
     views: Annotated[
-        str | None,
+        int | None,
         typer.Option(
             metavar="N",
-            help="Mirror images of the section over which the network averages: 1, 2, 4 or auto "
-            "(default: 2 of a section of at most 5 mm², else 1). With more it finds fewer false "
-            "fibers and draws small ones better, and takes as many times as long. "
-            "Example: --views 4",
+            help="Mirror images of the section over which the network averages: 1 (default), 2 or "
+            "4. With more it finds fewer false fibers and draws small ones better, and takes as "
+            "many times as long. Example: --views 4",
         ),
     ] = None,
     sex: Annotated[
@@ -219,7 +218,7 @@ def analyze(
             channels=parse_channels(channels),
             model=model,
             device=device,
-            segmentation=parse_views(views),
+            segmentation=None if views is None else {"views": views},
             sex=sex,
             muscle=muscle,
             side=side,

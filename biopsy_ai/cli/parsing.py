@@ -46,10 +46,3 @@ def parse_channels(text: str | None) -> dict[str, int] | None:
         return read_channels(text)
     except ConfigError as error:
         raise typer.BadParameter(str(error), param_hint="'--channels'") from None
-
-
-def parse_views(text: str | None) -> dict[str, int | str] | None:
-    """Put a number of views, or ``auto``, into the settings of segmentation."""
-    if text is None:
-        return None
-    return {"views": int(text) if text.isdecimal() else text}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +53,6 @@ if TYPE_CHECKING:
     from biopsy_ai.slides import Slide, TissueMask
 
 STAGE = "segment"
-
-VIEWS, VIEWS_MM2 = 2, 5.0
-"""Views of a section that nobody has said otherwise of, and how large it may be, mm²: a field is
-done in a second more, and a whole slide would take half as long again. [default]"""
 
 WORKERS_MAX = 8
 """Threads that draw windows; each needs about 150 MB. [default]"""
@@ -129,8 +125,7 @@ def segment_fibers(
     chosen_set = threshold_set(stain or config.stain, fluorescent=fluorescent)
     tuned = model.thresholds_for(chosen_set)
     thresholds = chosen_thresholds(tuned, config)
-    views = chosen_views(settings.views, float(sought.sum()) * (tissue.mpp / 1000) ** 2)
-    network = MapNetwork(model, device, views)
+    network = MapNetwork(model, device, settings.views)
     drawer = _WindowDrawer(
         shape=shape,
         tiles=tiles,
@@ -213,13 +208,6 @@ def segment_fibers(
         )
     finally:
         drawer.store.close()
-
-
-def chosen_views(asked: Literal["auto"] | int, area_mm2: float) -> int:
-    """Choose over how many views of a section of this size the network averages."""
-    if asked == "auto":
-        return VIEWS if area_mm2 <= VIEWS_MM2 else 1
-    return asked
 
 
 def chosen_thresholds(tuned: InstanceThresholds, config: AnalysisConfig) -> InstanceThresholds:

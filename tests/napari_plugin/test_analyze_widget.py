@@ -288,6 +288,6 @@ def test_the_model_of_the_settings_is_offered(
 def test_outlines_can_be_drawn_with_more_care(viewer: Any, qtbot: Any) -> None:
     widget = AnalyzeWidget(viewer)
     qtbot.addWidget(widget)
-    assert widget.chosen_facts()["views"] == "auto"
+    assert widget.chosen_facts()["views"] == ""
     widget.views.setCurrentText("Careful: four views")
     assert widget.chosen_facts()["views"] == "4"

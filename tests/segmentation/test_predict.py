@@ -43,8 +43,8 @@ def known_range(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(biopsy_ai.slides, "tissue_mask", whole_tissue)
 
 
-def config(tile_px: int = 1024, *, views: Any = 1, **settings: Any) -> AnalysisConfig:
-    segmentation = SegmentationConfig(tile_px=tile_px, views=views, **settings)
+def config(tile_px: int = 1024, **settings: Any) -> AnalysisConfig:
+    segmentation = SegmentationConfig(tile_px=tile_px, **settings)
     return AnalysisConfig(device="cpu", segmentation=segmentation)
 
 
@@ -168,18 +168,10 @@ def test_progress_counts_up_to_the_total(maps: Maps) -> None:
     assert done[-1] == calls[0][2]
 
 
-@pytest.mark.parametrize(("asked", "views"), [("auto", 2), (1, 1), (4, 4)])
-def test_a_field_is_seen_twice_unless_the_user_says_otherwise(
-    maps: Maps, asked: Any, views: int
-) -> None:
-    found = segment_fibers(MapSlide(maps), config(views=asked), model=MapModel())
+@pytest.mark.parametrize("views", [1, 4])
+def test_the_network_looks_as_often_as_the_settings_say(maps: Maps, views: int) -> None:
+    found = segment_fibers(MapSlide(maps), config(views=views), model=MapModel())
     assert found.provenance["views"] == views
-
-
-def test_of_a_large_section_there_is_one_view() -> None:
-    assert predict.chosen_views("auto", predict.VIEWS_MM2) == 2
-    assert predict.chosen_views("auto", predict.VIEWS_MM2 + 0.1) == 1
-    assert predict.chosen_views(4, 200.0) == 4
 
 
 def test_cancelling_stops_all_threads(maps: Maps, monkeypatch: pytest.MonkeyPatch) -> None:
