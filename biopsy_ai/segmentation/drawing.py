@@ -238,8 +238,8 @@ def draw_fibers(
     maps
         Of the same field.
     thresholds
-        Of which ``foreground``, ``min_peak``, ``min_foreground``, ``min_area_um2`` and
-        ``min_fiber_share`` are used.
+        Of which ``foreground``, ``min_peak``, ``min_foreground``, ``min_area_um2``,
+        ``max_nucleus`` and ``min_fiber_share`` are used.
     mpp
         Pixel size of the full grid, µm.
     """
@@ -272,6 +272,7 @@ def draw_fibers(
             drawing is not None
             and drawing.area_px * mpp**2 >= thresholds.min_area_um2
             and drawing.confidence >= thresholds.min_foreground
+            and _nucleus_share(maps, drawing) <= thresholds.max_nucleus
         ):
             yield drawing
 
@@ -285,6 +286,17 @@ def _fiber_share(maps: FiberMaps, shape: NDArray[np.uint8], box: list[int]) -> f
     classes = maps.tissue[box[0] : box[2], box[1] : box[3]] & CLASS_BITS
     called = cv2.compare(classes, FIBER, cv2.CMP_EQ)
     return cv2.countNonZero(cv2.bitwise_and(called, shape * 255)) / cv2.countNonZero(shape)
+
+
+def _nucleus_share(maps: FiberMaps, drawing: FiberDrawing) -> float:
+    """Mean probability of nucleus in a fiber, 0 where the network draws none."""
+    import cv2
+
+    if maps.nucleus is None:
+        return 0.0
+    height, width = drawing.mask.shape
+    y0, x0 = drawing.y0, drawing.x0
+    return cv2.mean(maps.nucleus[y0 : y0 + height, x0 : x0 + width], drawing.mask)[0] / 255
 
 
 def _smooth_shared_edges(labels: NDArray[np.uint16], label: int) -> NDArray[np.uint8]:

@@ -103,6 +103,9 @@ class InstanceThresholds(Thresholds):
         Objects with a lower mean foreground probability are no fibers.
     min_area_um2
         Smaller objects are no fibers, µm².
+    max_nucleus
+        Objects with a higher mean probability of nucleus are nuclei of other cells; without a map
+        of nuclei nothing is left out.
     min_fiber_share
         Objects of which the tissue classes call a smaller share fiber are none; without classes
         nothing is left out.
@@ -119,6 +122,7 @@ class InstanceThresholds(Thresholds):
     min_peak: float = 0.4
     min_foreground: float = 0.7
     min_area_um2: float = 25.0
+    max_nucleus: float = 0.6
     min_fiber_share: float = 0.0
 
 

@@ -12,13 +12,23 @@ from biopsy_ai.tissue_classes import ENDOMYSIUM, FIBER
 
 
 def draw(
-    mask: NDArray[np.uint8], tissue: NDArray[np.uint8] | None = None, **thresholds: float
+    mask: NDArray[np.uint8],
+    tissue: NDArray[np.uint8] | None = None,
+    nucleus: NDArray[np.uint8] | None = None,
+    **thresholds: float,
 ) -> list[FiberDrawing]:
     """Draw the one fiber of a mask that the coarse grid sees whole."""
     foreground = np.where(mask > 0, 230, 10).astype(np.uint8)
     small = mask[::2, ::2] | mask[1::2, ::2] | mask[::2, 1::2] | mask[1::2, 1::2]
     labels = (small > 0).astype(np.uint16)
-    maps = FiberMaps(foreground, np.zeros_like(small), np.full_like(small, 200), tissue=tissue)
+    maps = FiberMaps(
+        foreground,
+        np.zeros_like(small),
+        np.full_like(small, 200),
+        nucleus=nucleus,
+        nucleus_distance=None if nucleus is None else np.zeros_like(small),
+        tissue=tissue,
+    )
     rows, columns = ndimage.find_objects(labels)[0]
     box = np.array([[rows.start, columns.start, rows.stop, columns.stop]])
     chosen = InstanceThresholds(**{"min_area_um2": 0, **thresholds})
@@ -160,6 +170,17 @@ def test_what_the_classes_call_something_else_is_left_out(
         classes[5 : 5 + int(20 * called_fiber)] = FIBER
         classes[:, ::2] += VOTE  # what else the network thinks of does not matter
     assert len(draw(mask, classes, min_fiber_share=0.5)) == found
+
+
+def test_a_nucleus_is_no_fiber() -> None:
+    mask, nucleus = np.zeros((60, 60), np.uint8), np.zeros((60, 60), np.uint8)
+    mask[10:30, 20:40] = 1
+    nucleus[10:22, 20:40] = 255  # 0.6 of it
+    assert len(draw(mask, nucleus=nucleus, max_nucleus=0.61)) == 1
+    assert draw(mask, nucleus=nucleus, max_nucleus=0.59) == []
+    # nuclei beside it do not matter
+    nucleus[:] = 255 - nucleus
+    assert len(draw(mask, nucleus=nucleus, max_nucleus=0.41)) == 1
 
 
 def test_odd_sides_are_filled_up() -> None:
