@@ -89,7 +89,8 @@ class AnalysisForm(JobForm):
         )
         self.views = narrow_combo(
             "Mirror images of the section over which the network averages: with four it "
-            "finds fewer false fibers, draws small ones better, and takes longer"
+            "finds fewer false fibers, draws outlines a little better, misses some faint borders, "
+            "and takes longer"
         )
         for views, name in VIEW_WORDS.items():
             self.views.addItem(name, views)
