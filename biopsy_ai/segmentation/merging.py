@@ -48,8 +48,9 @@ def merge_pieces(
     if min(edge[1] / edge[0] for edge in edges.values()) >= limit:
         return labels
     peaks = _peaks(labels, distance)
-    sizes = np.bincount(labels.ravel(), minlength=len(peaks))
-    area = {label: float(size) * pixel_um2 for label, size in enumerate(sizes)}
+    # Every second pixel of every second row tells an area well enough.
+    sizes = np.bincount(labels[::2, ::2].ravel(), minlength=len(peaks)) * (4 * pixel_um2)
+    area = dict(enumerate(sizes.tolist()))
     root = _merge_graph(edges, peaks, area, limit, thresholds)
     merged: NDArray[np.uint16] = root[labels]
     return merged
