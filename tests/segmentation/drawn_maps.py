@@ -165,7 +165,8 @@ class MapModel:
 
     def thresholds_for(self, name: str) -> InstanceThresholds:
         foreground = {"enzyme_thresholds": 0.45, "fluorescence_thresholds": 0.4}
-        return InstanceThresholds(foreground=foreground.get(name, 0.5))
+        # its nuclei lie where its fibers do
+        return InstanceThresholds(foreground=foreground.get(name, 0.5), max_nucleus=1.0)
 
     def prepared(self, device: Any) -> Any:
         return self.network(device)
