@@ -249,7 +249,7 @@ def _cells(found: FiberEvaluation) -> list[str]:
     ]
 
 
-def _methods(names: list[str], model: str, device: str, views: int | str) -> dict[str, Method]:
+def _methods(names: list[str], model: str, device: str, views: int) -> dict[str, Method]:
     methods: dict[str, Method] = {}
     for name in names:
         if name == "classical":

@@ -79,8 +79,8 @@ class SegmentationConfig(_Section):
     in floating point everywhere. A few outlines differ."""
     views: Literal[1, 2, 4] = 1
     """Mirror images of the section over which the network averages. With 4 it finds fewer false
-    fibers and draws outlines a little better, misses some faint borders, and takes four times as
-    long."""
+    fibers and draws outlines a little better, misses some faint borders, and takes four times
+    as long."""
     foreground_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     min_area_um2: Annotated[float, Field(ge=0)] | None = None
     """Smaller objects are not called fibers, µm²."""

@@ -105,7 +105,7 @@ def analyze(
             metavar="N",
             help="Mirror images of the section over which the network averages: 1 (default), 2 or "
             "4. With 4 it finds fewer false fibers and draws outlines a little better, misses some "
-            "faint borders, and takes four times as long. Example: --views 4",
+            "faint borders, and the network takes four times as long. Example: --views 4",
         ),
     ] = None,
     sex: Annotated[
@@ -218,7 +218,7 @@ def analyze(
             channels=parse_channels(channels),
             model=model,
             device=device,
-            segmentation=None if views is None else {"views": views},
+            views=views,
             sex=sex,
             muscle=muscle,
             side=side,
@@ -292,19 +292,13 @@ def analyze(
             raise typer.Exit(EXIT_FAILED)
 
 
-_GROUPS = ("segmentation",)
-"""Groups of settings of which options give single ones."""
-
-
-def _settings(file: Path | None, **given: Any) -> AnalysisConfig:
+def _settings(file: Path | None, *, views: int | None, **given: Any) -> AnalysisConfig:
     from biopsy_ai.config import load_config, make_config
 
-    settings = {} if file is None else load_config(file).model_dump(exclude_unset=True)
-    for name, value in given.items():
-        if value is not None:
-            # of a group of settings, such as the segmentation, the others stay
-            settings[name] = {**settings.get(name, {}), **value} if name in _GROUPS else value
-    return make_config(**settings)
+    in_file = {} if file is None else load_config(file).model_dump(exclude_unset=True)
+    if views is not None:
+        in_file["segmentation"] = {**in_file.get("segmentation", {}), "views": views}
+    return make_config(**{**in_file, **{k: v for k, v in given.items() if v is not None}})
 
 
 def _with_region(settings: AnalysisConfig, file: Path, slides: list[Path]) -> AnalysisConfig:

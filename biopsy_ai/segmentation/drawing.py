@@ -290,13 +290,18 @@ def _fiber_share(maps: FiberMaps, shape: NDArray[np.uint8], box: list[int]) -> f
 
 def _nucleus_share(maps: FiberMaps, drawing: FiberDrawing) -> float:
     """Mean probability of nucleus in a fiber, 0 where the network draws none."""
-    import cv2
-
     if maps.nucleus is None:
         return 0.0
-    height, width = drawing.mask.shape
-    y0, x0 = drawing.y0, drawing.x0
-    return cv2.mean(maps.nucleus[y0 : y0 + height, x0 : x0 + width], drawing.mask)[0] / 255
+    return _mean_inside(maps.nucleus, drawing.mask, drawing.y0, drawing.x0)
+
+
+def _mean_inside(plane: NDArray[np.uint8], mask: NDArray[np.uint8], y0: int, x0: int) -> float:
+    """Mean of a map, 0..1, in a mask, 0 and 255, whose top left corner lies at y0, x0."""
+    import cv2
+
+    height, width = mask.shape
+    inside = cv2.bitwise_and(plane[y0 : y0 + height, x0 : x0 + width], mask)
+    return cv2.sumElems(inside)[0] / (255 * cv2.countNonZero(mask))
 
 
 def _smooth_shared_edges(labels: NDArray[np.uint16], label: int) -> NDArray[np.uint8]:
@@ -365,17 +370,14 @@ def _draw(
         )
         contour = contours[0]
         filled, x0, y0 = _fill(contour)
-    height, width = filled.shape
-    area = cv2.countNonZero(filled)
-    inside = cv2.bitwise_and(foreground[y0 : y0 + height, x0 : x0 + width], filled)
     return FiberDrawing(
         label=label,
         y0=y0 + int(origin[0]),
         x0=x0 + int(origin[1]),
         mask=filled,
         contour=contour[:, 0, ::-1] + origin.astype(np.int32),
-        area_px=area,
-        confidence=cv2.sumElems(inside)[0] / (255 * area),
+        area_px=cv2.countNonZero(filled),
+        confidence=_mean_inside(foreground, filled, y0, x0),
     )
 
 

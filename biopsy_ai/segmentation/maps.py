@@ -82,13 +82,11 @@ class MapNetwork:
         batch = torch.from_numpy(stack).permute(0, 3, 1, 2)
         with torch.inference_mode():
             views = [self._view(batch, context, axes) for axes in MIRRORS[: self.views]]
+            drawn = [view.nuclei for view in views if view.nuclei is not None]
+            told = [view.tissue for view in views if view.tissue is not None]
             fibers = _mean([view.fibers for view in views])
-            nuclei = _mean([view.nuclei for view in views if view.nuclei is not None])
-            logits = [view.tissue for view in views if view.tissue is not None]
-            tissue = None
-            if logits:
-                tissue = _classes(torch.stack(logits).mean(0)).cpu().numpy()
-        assert fibers is not None
+            nuclei = _mean(drawn) if drawn else None
+            tissue = _classes(torch.stack(told).mean(0)).cpu().numpy() if told else None
         return [
             fiber_maps(
                 planes[0],
@@ -180,10 +178,10 @@ def _classes(logits: torch.Tensor) -> torch.Tensor:
     return classes.to(torch.uint8) | (vote.to(torch.uint8) * VOTE)
 
 
-def _mean(maps: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
-    """Mean of maps from 0 to 255; None of none."""
-    if len(maps) < 2:
-        return maps[0] if maps else None
+def _mean(maps: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Mean of maps from 0 to 255."""
+    if len(maps) == 1:
+        return maps[0]
     total = np.sum(maps, axis=0, dtype=np.uint16)
     return np.asarray((total + len(maps) // 2) // len(maps), np.uint8)
 

@@ -50,8 +50,7 @@ def merge_pieces(
     peaks = _peaks(labels, distance)
     # Every second pixel of every second row tells an area well enough.
     sizes = np.bincount(labels[::2, ::2].ravel(), minlength=len(peaks)) * (4 * pixel_um2)
-    area = dict(enumerate(sizes.tolist()))
-    root = _merge_graph(edges, peaks, area, limit, thresholds)
+    root = _merge_graph(edges, peaks, sizes.tolist(), limit, thresholds)
     merged: NDArray[np.uint16] = root[labels]
     return merged
 
@@ -108,7 +107,7 @@ def _peaks(labels: NDArray[np.uint16], distance: NDArray[np.uint8]) -> NDArray[n
 def _merge_graph(
     edges: dict[tuple[int, int], Edge],
     peaks: NDArray[np.uint8],
-    area: dict[int, float],
+    area: list[float],
     limit: float,
     thresholds: InstanceThresholds,
 ) -> NDArray[np.uint16]:
