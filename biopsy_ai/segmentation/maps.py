@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from biopsy_ai.segmentation.device import Device, keep_memory
 from biopsy_ai.segmentation.drawing import VOTE, FiberMaps, fiber_maps
 from biopsy_ai.segmentation.model import Model
+from biopsy_ai.segmentation.second_look import look_again
 from biopsy_ai.segmentation.tiles import Margins
 from biopsy_ai.slides.quality import quality_limits
 from biopsy_ai.tissue_classes import ARTEFACT
@@ -42,22 +43,28 @@ class MapNetwork:
     views
         Mirror images of each picture, at most four, over which the maps are averaged: what the
         network is unsure of it draws differently in each.
+    second_look
+        Whether small fibers are looked at again, enlarged (`look_again`).
 
     Attributes
     ----------
     device
         Where it runs.
-    views
+    views, second_look
         As given.
     precision
         Of the numbers that it begins with: "int8", or the name of a type of torch.
     """
 
-    def __init__(self, model: Model, device: Device, views: int = 1) -> None:
+    def __init__(
+        self, model: Model, device: Device, views: int = 1, *, second_look: bool = False
+    ) -> None:
         if device.is_cpu:
             keep_memory()
         self.device = device
         self.views = views
+        self.second_look = second_look
+        self._model = model
         network, dtype, self.precision = fastest_network(model, device)
         self._in_use = network, dtype
 
@@ -87,7 +94,7 @@ class MapNetwork:
             fibers = _mean([view.fibers for view in views])
             nuclei = _mean(drawn) if drawn else None
             tissue = _classes(torch.stack(told).mean(0)).cpu().numpy() if told else None
-        return [
+        maps = [
             fiber_maps(
                 planes[0],
                 planes[1],
@@ -97,6 +104,20 @@ class MapNetwork:
             )
             for i, planes in enumerate(fibers)
         ]
+        if not self.second_look:
+            return maps
+        mpp = self._model.working_mpp
+        return [
+            look_again(first, picture, context, mpp, self._draw_fibers)
+            for first, picture in zip(maps, pictures, strict=True)
+        ]
+
+    def _draw_fibers(self, pictures: NDArray[np.float32], context: Margins) -> NDArray[np.uint8]:
+        """Draw the maps of fibers of pictures (N, h, w, 3) without their context."""
+        import torch
+
+        with torch.inference_mode():
+            return self._view(torch.from_numpy(pictures).permute(0, 3, 1, 2), context, ()).fibers
 
     def _view(self, batch: torch.Tensor, context: Margins, axes: tuple[int, ...]) -> _View:
         """Draw the maps of pictures as a mirror shows them, and mirror the maps back."""
@@ -116,7 +137,8 @@ class MapNetwork:
         return _View(
             np.flip(_quantized(logits.fibers), axes),
             None if logits.nuclei is None else np.flip(_quantized(logits.nuclei), axes),
-            torch.flip(tissue, axes) if tissue is not None and axes else tissue,
+            # a copy: the network draws the next classes into the same memory
+            None if tissue is None else torch.flip(tissue, axes),
         )
 
 

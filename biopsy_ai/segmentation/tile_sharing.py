@@ -69,8 +69,8 @@ class TileJob:
         Name or folder of the model, and the hash of its weights.
     precision
         Of the numbers that the network computes with.
-    views
-        Over which it averages its maps.
+    views, second_look
+        As in `MapNetwork`.
     """
 
     path: Path
@@ -84,6 +84,7 @@ class TileJob:
     weights_sha256: str
     precision: str
     views: int
+    second_look: bool
 
     @classmethod
     def of(
@@ -105,6 +106,7 @@ class TileJob:
             weights_sha256=model.weights_sha256,
             precision=network.precision,
             views=network.views,
+            second_look=network.second_look,
         )
 
 
@@ -209,7 +211,9 @@ def _opened(job: TileJob) -> tuple[PictureReader, MapNetwork]:
         raise ModelError(f"{job.model}: other weights than those that the slide is analyzed with")
     device = choose_device("cpu")
     whole = device.whole_numbers and job.precision == "int8"
-    network = MapNetwork(model, replace(device, whole_numbers=whole), job.views)
+    network = MapNetwork(
+        model, replace(device, whole_numbers=whole), job.views, second_look=job.second_look
+    )
     if network.precision != job.precision:
         raise ModelError(f"{job.model}: this computer does not compute in {job.precision}")
     slide = open_slide(job.path, mpp=job.mpp, channels=dict(job.channels))

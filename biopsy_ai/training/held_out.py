@@ -125,10 +125,12 @@ def count_slides(
 ) -> list[Counts]:
     """Outline slides with a model and compare with their labels."""
     from biopsy_ai.segmentation.maps import MapNetwork
+    from biopsy_ai.segmentation.second_look import gains_from_second_look
 
-    network = MapNetwork(model, device)
+    once, again = (MapNetwork(model, device, second_look=look) for look in (False, True))
     counts = []
     for number, slide in enumerate(slides, start=1):
+        network = again if gains_from_second_look(slide.threshold_set) else once
         drawn = outlined(network, slide.picture, model.thresholds_for(slide.threshold_set))
         known = None if slide.known is None else np.asarray(slide.known)
         counts.append(count_fibers(drawn, np.asarray(slide.labels), known))

@@ -16,11 +16,12 @@ from biopsy_ai.errors import ConfigError
 from biopsy_ai.formats.files import output_folder
 from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.activation_ranges import KEY
-from biopsy_ai.segmentation.device import choose_device
+from biopsy_ai.segmentation.device import Device, choose_device
 from biopsy_ai.segmentation.drawing import FiberMaps
 from biopsy_ai.segmentation.maps import MapNetwork
 from biopsy_ai.segmentation.model import Model, load_model, save_model
 from biopsy_ai.segmentation.network import NO_CONTEXT
+from biopsy_ai.segmentation.second_look import gains_from_second_look
 from biopsy_ai.segmentation.thresholds import (
     THRESHOLD_SETS,
     InstanceThresholds,
@@ -263,10 +264,9 @@ def tune_model(
     """
     model = load_model(folder)
     fields = _tuning_fields(load_images(development), sections, progress)
-    network = MapNetwork(model, choose_device(device))
     spec = {k: v for k, v in model.spec.items() if k != "weights_sha256"}
     scores = {}
-    maps = _field_maps(network, fields, progress)
+    maps = _field_maps(model, choose_device(device), fields, progress)
     for name in THRESHOLD_SETS:
         numbers = [
             k
@@ -316,10 +316,12 @@ class _TuningField:
 
 
 def _field_maps(
-    network: MapNetwork, fields: Sequence[_TuningField], progress: Progress | None
+    model: Model, device: Device, fields: Sequence[_TuningField], progress: Progress | None
 ) -> list[FiberMaps]:
+    once, again = (MapNetwork(model, device, second_look=look) for look in (False, True))
     maps = []
     for number, field in enumerate(fields, start=1):
+        network = again if gains_from_second_look(field.kind) else once
         maps.append(whole_maps(network, field.image))
         if progress:
             progress("predict", number, len(fields))

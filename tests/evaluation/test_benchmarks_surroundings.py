@@ -96,6 +96,34 @@ def test_faults_are_seen(load: Callable[[str], Any], section: SyntheticSection) 
     assert {row[""] for row in goals} == {"not met"}
 
 
+def test_sections_beyond_the_range_of_a_goal_are_listed_apart(
+    load: Callable[[str], Any], section: SyntheticSection
+) -> None:
+    judged, surroundings = load("judged"), load("surroundings")
+    case = judged.judge_section("fractions", "dystrophy", section, perfect_reading(load, section))
+    scarce = replace(
+        case,
+        true=case.true | {"connective": 2.9},
+        found=case.found | {"connective": 6.0},
+    )
+    lowest = replace(scarce, true=case.true | {"connective": 3.0})
+
+    def connective(*cases: Any) -> dict[str, tuple[str, str]]:
+        rows = rows_of(surroundings.goal_table(list(cases), pd.DataFrame()))
+        return {
+            row["what"]: (row["found"], row[""])
+            for row in rows
+            if row["what"].startswith("connective")
+        }
+
+    assert connective(case, scarce) == {
+        "connective, 3–40 %, error in points": ("worst 0.0, mean 0.0, 1 of 1 within 2", "met"),
+        "connective, beyond that range": ("worst 3.1, mean 3.1, 0 of 1 within 2", ""),
+    }
+    (found,) = connective(case, lowest).values()
+    assert found == ("worst 3.0, mean 1.5, 1 of 2 within 2", "not met")
+
+
 def test_stains_without_nuclei_must_not_be_assessed(
     load: Callable[[str], Any], section: SyntheticSection
 ) -> None:

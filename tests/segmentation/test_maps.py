@@ -126,6 +126,48 @@ def test_what_depends_on_the_mirror_is_averaged() -> None:
     assert len(np.unique(four.tissue)) == 1
 
 
+class SharedMemory(Ramp):
+    """Hands out the same memory for its classes each time, as OpenVINO does."""
+
+    def __init__(self) -> None:
+        super().__init__(heads=True)
+        self.memory: Any = None
+
+    def forward(self, picture: Any, context: Margins) -> Any:
+        logits = super().forward(picture, context)
+        if self.memory is None:
+            self.memory = torch.empty_like(logits.tissue)
+        self.memory[:] = logits.tissue
+        return logits._replace(tissue=self.memory)
+
+
+@pytest.mark.parametrize("views", [2, 4])
+def test_a_view_is_not_drawn_over_by_the_next(views: int) -> None:
+    picture = np.random.default_rng(5).uniform(0, 1, (64, 64, 3)).astype(np.float32)
+    (expected,), (found,) = (
+        network(module, torch.float32, views).predict([picture], Margins())
+        for module in (Ramp(heads=True), SharedMemory())
+    )
+    assert expected.tissue is not None
+    assert found.tissue is not None
+    np.testing.assert_array_equal(found.tissue, expected.tissue)
+
+
+@pytest.mark.parametrize("second_look", [False, True])
+def test_small_fibers_are_looked_at_again_where_this_is_wanted(second_look: bool) -> None:
+    module, seen = Ramp(), []
+    module.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[2:])))
+    model: Any = SimpleNamespace(prepared=lambda device: module, working_mpp=0.5)
+    device = Device("cpu", torch.float32, 1 << 20)
+    picture = np.zeros((128, 192, 3), np.float32)
+    rows, columns = np.indices((128, 192))
+    picture[np.hypot(rows - 64, columns - 90) < 14] = (1, 0, 1)  # foreground and distance
+    (maps,) = MapNetwork(model, device, second_look=second_look).predict([picture], Margins())
+    assert seen == [(128, 192), (192, 320)][: 1 + second_look]
+    inside = np.hypot(rows - 64, columns - 90) < 11
+    assert maps.foreground[inside].min() > 230
+
+
 def test_overflow_in_half_precision_falls_back_to_single() -> None:
     module = Ramp(overflows=True)
     picture = np.full((64, 64, 3), 0.5, np.float32)

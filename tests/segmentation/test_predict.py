@@ -79,7 +79,13 @@ def test_numbers_do_not_depend_on_tiles(maps: Maps, monkeypatch: pytest.MonkeyPa
     first = segment_fibers(slide, config(512), model=MapModel())
     second = segment_fibers(slide, config(1024, overlap_px=0), model=MapModel())
     assert (first.labels == second.labels).all()
-    assert (first.confidence == second.confidence).all()
+    # Small fibers are looked at again with what lies around them in their tile.
+    np.testing.assert_allclose(first.confidence, second.confidence, atol=0.01)
+    once, again = (
+        segment_fibers(slide, config(*given, second_look=False, **more), model=MapModel())
+        for given, more in (((512,), {}), ((1024,), {"overlap_px": 0}))
+    )
+    assert (once.confidence == again.confidence).all()
 
 
 def test_large_slides_are_the_same_on_disk(maps: Maps, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +178,16 @@ def test_progress_counts_up_to_the_total(maps: Maps) -> None:
 def test_the_network_looks_as_often_as_the_settings_say(maps: Maps, views: int) -> None:
     found = segment_fibers(MapSlide(maps), config(views=views), model=MapModel())
     assert found.provenance["views"] == views
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize(("stain", "gains"), [("he", True), ("atpase:4.3", True), ("if", False)])
+def test_small_fibers_are_looked_at_again_in_bright_field(
+    maps: Maps, stain: str, gains: bool, wanted: bool
+) -> None:
+    chosen = config(second_look=wanted).model_copy(update={"stain": stain})
+    found = segment_fibers(MapSlide(maps), chosen, model=MapModel())
+    assert found.provenance["second_look"] == (wanted and gains)
 
 
 def test_cancelling_stops_all_threads(maps: Maps, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from biopsy_ai.segmentation import tile_sharing
 from biopsy_ai.segmentation.tile_sharing import TileJob, batches_of, predict_shared
 from biopsy_ai.segmentation.tiles import Margins, Tile
 
-JOB = TileJob(Path("a.tif"), 0.5, (), 1.0, 0.0, 1.0, None, "muscle", "0" * 64, "int8", 1)
+JOB = TileJob(Path("a.tif"), 0.5, (), 1.0, 0.0, 1.0, None, "muscle", "0" * 64, "int8", 1, True)
 
 
 def tiles(n: int, side: int = 64) -> list[Tile]:

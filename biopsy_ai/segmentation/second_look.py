@@ -1,0 +1,272 @@
+"""A second look at small fibers: the picture around them enlarged, the maps of both averaged.
+
+The network draws a fiber of a few pixels' width less surely than a wide one, and errs otherwise
+where it sees it larger. Wide fibers gain nothing and are left as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biopsy_ai.segmentation.drawing import COARSE, FiberMaps, fiber_maps
+from biopsy_ai.segmentation.seeds import core_mask
+from biopsy_ai.segmentation.thresholds import InstanceThresholds
+from biopsy_ai.segmentation.tiles import STRIDE_PX, Margins
+
+ZOOM = 1.5
+"""How much larger the picture is in the second look, or a little more. [default]"""
+
+WEIGHT = 2 / 3
+"""That the second look has in the mean of both. [default]"""
+
+CORE = InstanceThresholds(foreground=0.5, border=0.5, core_distance=0.6)
+"""What counts as the core of a fiber here, whatever the thresholds of its stain. [default]"""
+
+CORE_UM2 = (8.0, 600.0)
+"""Least and largest area of the core of a small fiber, µm²; a fiber is up to half as large again.
+[default]"""
+
+LEAST_PEAK = 0.2
+"""Cores whose distance map stays below it are no fibers, [default]"""
+
+LEAST_FOREGROUND = 0.6
+"""nor are those whose mean foreground does. [default]"""
+
+CUT_UM = 16.0
+"""A core that the end of the maps cuts at this length or more is part of a wide fiber. [default]"""
+
+AROUND_UM = 8.0
+"""How far around the core of a small fiber the maps are averaged. [default]"""
+
+CELL_PX = 128
+"""Side of a cell that is looked at again, pixels,"""
+
+PART_CELLS = 4
+"""and of a part, cells, which is looked at as a whole"""
+
+WHOLE_FROM = 7
+"""where so many of its cells are wanted: with their context they take as long."""
+
+CONTEXT_PX = 64
+"""What the network sees around a cell or a part, pixels, where the picture goes on. [default]"""
+
+AT_ONCE_PX = 1 << 20
+"""Enlarged pixels that go through the network together."""
+
+
+class Block(NamedTuple):
+    """A square that is looked at again, pixels of the maps; cut off where these end."""
+
+    y0: int
+    x0: int
+    side: int
+
+
+class _View(NamedTuple):
+    """A block and what is seen of the picture for it: half-open, pixels of the picture."""
+
+    block: Block
+    y0: int
+    x0: int
+    shape: tuple[int, int]
+    context: Margins
+
+    def cut(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is seen of a picture."""
+        return picture[self.y0 : self.y0 + self.shape[0], self.x0 : self.x0 + self.shape[1]]
+
+
+Draw = Callable[[NDArray[np.float32], Margins], NDArray[np.uint8]]
+"""From pictures (N, h, w, 3) to their maps of fibers (N, 3, h, w) without context, 0 to 255."""
+
+
+def gains_from_second_look(threshold_set: str) -> bool:
+    """Whether a second look helps the sections that one of `THRESHOLD_SETS` is for.
+
+    In fluorescence more small fibers are missed with it than without.
+    """
+    return threshold_set != "fluorescence_thresholds"
+
+
+def look_again(
+    maps: FiberMaps,
+    picture: NDArray[np.float32],
+    context: Margins,
+    mpp: float,
+    draw: Draw,
+) -> FiberMaps:
+    """Average the maps around small fibers with those of the enlarged picture.
+
+    Parameters
+    ----------
+    maps
+        Of the picture without its context.
+    picture
+        (h, w, 3) normalized, sides multiples of `STRIDE_PX`.
+    context
+        Pixels around the maps on each side.
+    mpp
+        Pixel size, µm.
+    draw
+        The network.
+
+    Returns
+    -------
+    FiberMaps
+        Nuclei and tissue classes are those of the first look.
+    """
+    import cv2
+
+    near = near_small_fibers(maps, mpp)
+    if not near.any():
+        return maps
+    foreground, border, distance = (
+        plane.copy() for plane in (maps.foreground, maps.border, maps.distance)
+    )
+    for block, seen in _see(wanted_blocks(near), picture, context, draw):
+        y, x = block.y0 // COARSE, block.x0 // COARSE
+        rows, columns = slice(y, y + block.side // COARSE), slice(x, x + block.side // COARSE)
+        inside = near[rows, columns]
+        wide = slice(block.y0, block.y0 + block.side), slice(block.x0, block.x0 + block.side)
+        both = foreground[wide]
+        full = cv2.resize(inside, both.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        again = fiber_maps(*seen)
+        for plane, other, where in (
+            (both, again.foreground, full),
+            (border[rows, columns], again.border, inside),
+            (distance[rows, columns], again.distance, inside),
+        ):
+            mean = cv2.addWeighted(plane, 1 - WEIGHT, other, WEIGHT, 0)
+            plane[:] = np.where(where > 0, mean, plane)
+    return replace(maps, foreground=foreground, border=border, distance=distance)
+
+
+def near_small_fibers(maps: FiberMaps, mpp: float) -> NDArray[np.uint8]:
+    """Where there are small fibers, and what is close to them.
+
+    Returns
+    -------
+    (h, w) uint8
+        0 and 1, on the coarse grid of the maps.
+    """
+    import cv2
+
+    height, width = maps.border.shape
+    foreground = cv2.resize(maps.foreground, (width, height), interpolation=cv2.INTER_AREA)
+    core = core_mask(foreground, maps.border, maps.distance, CORE)
+    n, parts, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4)
+    pixel = COARSE * mpp
+    area = stats[:, cv2.CC_STAT_AREA] * pixel**2
+    ends = (parts[0], parts[-1], parts[:, 0], parts[:, -1])
+    cut = pixel * np.sum([np.bincount(end, minlength=n) for end in ends], axis=0)
+    small = (area >= CORE_UM2[0]) & (area < CORE_UM2[1]) & (cut < CUT_UM)
+    small[0] = False
+    at = np.flatnonzero(small[parts])
+    part = parts.ravel()[at]
+    peak = np.zeros(n, np.uint8)
+    np.maximum.at(peak, part, maps.distance.ravel()[at])
+    brightness = np.bincount(part, foreground.ravel()[at], minlength=n)
+    mean = brightness / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+    small &= (peak >= 255 * LEAST_PEAK) & (mean >= 255 * LEAST_FOREGROUND)
+    around = 2 * round(AROUND_UM / pixel) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around))
+    near: NDArray[np.uint8] = np.asarray(cv2.dilate(small[parts].view(np.uint8), disc), np.uint8)
+    return near
+
+
+def wanted_blocks(near: NDArray[np.uint8]) -> list[Block]:
+    """Cover what is wanted with cells, and with parts where there would be many cells.
+
+    Parameters
+    ----------
+    near
+        (h, w) of `near_small_fibers`.
+    """
+    cell = CELL_PX // COARSE
+    part = PART_CELLS * CELL_PX
+    height, width = near.shape
+    blocks = []
+    for y in range(0, height, PART_CELLS * cell):
+        for x in range(0, width, PART_CELLS * cell):
+            cells = [
+                Block(COARSE * row, COARSE * column, CELL_PX)
+                for row in range(y, min(y + PART_CELLS * cell, height), cell)
+                for column in range(x, min(x + PART_CELLS * cell, width), cell)
+                if near[row : row + cell, column : column + cell].any()
+            ]
+            whole = len(cells) >= WHOLE_FROM
+            blocks += [Block(COARSE * y, COARSE * x, part)] if whole else cells
+    return blocks
+
+
+def _see(
+    blocks: list[Block], picture: NDArray[np.float32], context: Margins, draw: Draw
+) -> Iterator[tuple[Block, NDArray[np.uint8]]]:
+    """Draw blocks on the enlarged picture; gives their maps (3, h, w) at the size of the first."""
+    import cv2
+
+    views = [_view(block, picture.shape[:2], context) for block in blocks]
+
+    def look(view: _View) -> tuple[tuple[int, int], Margins]:
+        return view.shape, view.context
+
+    for (shape, around), group in groupby(sorted(views, key=look), look):
+        alike = list(group)
+        height, width = (-(-round(ZOOM * side) // STRIDE_PX) * STRIDE_PX for side in shape)
+        zoom = height / shape[0], width / shape[1]
+        enlarged = _scaled(around, zoom)
+        count = max(AT_ONCE_PX // (height * width), 1)
+        for first in range(0, len(alike), count):
+            some = alike[first : first + count]
+            pictures = [
+                cv2.resize(view.cut(picture), (width, height), interpolation=cv2.INTER_CUBIC)
+                for view in some
+            ]
+            maps = draw(np.stack(pictures), enlarged or Margins())
+            for view, planes in zip(some, maps, strict=True):
+                rows, columns = (round(n / z) for n, z in zip(planes.shape[1:], zoom, strict=True))
+                small = np.stack(
+                    [
+                        cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA)
+                        for plane in planes
+                    ]
+                )
+                yield view.block, small if enlarged else _without(small, around)
+
+
+def _view(block: Block, shape: tuple[int, ...], context: Margins) -> _View:
+    """A block and what is around it; moved inward where the picture ends."""
+    ends = context.top + context.bottom, context.left + context.right
+    origin, seen, before, after = [], [], [], []
+    for start, length, first, end in zip(
+        (block.y0, block.x0), shape[:2], (context.top, context.left), ends, strict=True
+    ):
+        side = min(block.side + 2 * CONTEXT_PX, length)
+        kept = min(block.side, length - end - start)
+        at = min(max(start + first - CONTEXT_PX, 0), length - side)
+        origin.append(at)
+        seen.append(side)
+        before.append(start + first - at)
+        after.append(side - kept - before[-1])
+    around = Margins(before[0], before[1], after[0], after[1])
+    return _View(block, origin[0], origin[1], (seen[0], seen[1]), around)
+
+
+def _scaled(margins: Margins, zoom: tuple[float, float]) -> Margins | None:
+    """Margins of an enlarged picture; None where they are no whole pixels."""
+    factors = (zoom[0], zoom[1], zoom[0], zoom[1])
+    exact = [side * factor for side, factor in zip(margins, factors, strict=True)]
+    if any(side % 1 for side in exact):
+        return None
+    return Margins(*(int(side) for side in exact))
+
+
+def _without(planes: NDArray[np.uint8], margins: Margins) -> NDArray[np.uint8]:
+    height, width = planes.shape[1:]
+    return planes[:, margins.top : height - margins.bottom, margins.left : width - margins.right]

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
+from biopsy_ai.segmentation.second_look import (
+    AROUND_UM,
+    CELL_PX,
+    CONTEXT_PX,
+    PART_CELLS,
+    STRIDE_PX,
+    WEIGHT,
+    WHOLE_FROM,
+    ZOOM,
+    Block,
+    gains_from_second_look,
+    look_again,
+    near_small_fibers,
+    wanted_blocks,
+)
+from biopsy_ai.segmentation.tiles import Margins
+
+MPP = 0.5
+
+
+def maps_of_discs(
+    shape: tuple[int, int], *discs: tuple[int, int, float], level: float = 1.0, peak: float = 1.0
+) -> FiberMaps:
+    """Maps of round fibers: center (y, x) in pixels, diameter in µm."""
+    foreground, distance = np.zeros(shape), np.zeros(shape)
+    rows, columns = np.indices(shape)
+    for y, x, diameter in discs:
+        depth = np.clip(1 - np.hypot(rows - y, columns - x) / (diameter / 2 / MPP), 0, 1)
+        foreground[depth > 0] = level
+        distance = np.maximum(distance, peak * depth)
+    return fiber_maps(foreground, np.zeros(shape), distance)
+
+
+class Painter:
+    """Draws the colors of its pictures, and writes down what it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[tuple[int, ...], Margins]] = []
+
+    def __call__(self, pictures: NDArray[np.float32], context: Margins) -> NDArray[np.uint8]:
+        self.seen.append((pictures.shape, context))
+        height, width = pictures.shape[1:3]
+        inner = pictures[
+            :, context.top : height - context.bottom, context.left : width - context.right
+        ]
+        return np.round(255 * inner.clip(0, 1)).astype(np.uint8).transpose(0, 3, 1, 2)
+
+
+def slope(height: int, width: int) -> NDArray[np.float32]:
+    """A picture whose colors tell where a pixel lies."""
+    rows, columns = np.indices((height, width), np.float32)
+    return np.dstack([rows / height, columns / width, (rows + columns) / (height + width)])
+
+
+def test_only_small_fibers_are_wanted() -> None:
+    near = near_small_fibers(maps_of_discs((512, 512), (120, 120, 90.0), (400, 380, 14.0)), MPP)
+    assert near.shape == (256, 256)
+    rows, columns = np.nonzero(near)
+    reach = (7 + AROUND_UM) / (2 * MPP)
+    for found, center in ((rows, 200), (columns, 190)):
+        assert found.min() == pytest.approx(center - reach, abs=2)
+        assert found.max() == pytest.approx(center + reach, abs=2)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {"discs": [(128, 128, 2.0)]},
+        {"discs": [(128, 128, 14.0)], "level": 0.55},
+        {"discs": [(128, 128, 14.0)], "peak": 0.15},
+        {"discs": [(-80, 128, 90.0)]},
+        {"discs": []},
+    ],
+    ids=["speck", "faint", "flat", "piece of a wide one", "nothing"],
+)
+def test_what_is_no_small_fiber_is_left_as_it_is(drawn: dict[str, Any]) -> None:
+    maps = maps_of_discs((256, 256), *drawn.pop("discs"), **drawn)
+    painter = Painter()
+    assert look_again(maps, slope(256, 256), Margins(), MPP, painter) is maps
+    assert painter.seen == []
+
+
+def test_a_small_fiber_at_the_end_of_the_maps_is_looked_at() -> None:
+    assert near_small_fibers(maps_of_discs((256, 256), (4, 128, 12.0)), MPP).any()
+
+
+def test_few_cells_are_looked_at_one_by_one_and_many_as_a_whole() -> None:
+    side = CELL_PX // 2
+    near = np.zeros((2 * PART_CELLS * side, PART_CELLS * side), np.uint8)
+    assert wanted_blocks(near) == []
+    near[side, 0] = near[PART_CELLS * side :, 0] = 1
+    expected = [Block(CELL_PX * row, 0, CELL_PX) for row in (1, 4, 5, 6, 7)]
+    assert wanted_blocks(near) == expected
+    near[PART_CELLS * side : PART_CELLS * side + 1] = 1
+    assert WHOLE_FROM == 7
+    part = PART_CELLS * CELL_PX
+    assert wanted_blocks(near) == [expected[0], Block(part, 0, part)]
+
+
+@pytest.mark.parametrize(
+    ("core", "context"),
+    [
+        ((512, 512), Margins(192, 192, 192, 192)),
+        ((512, 512), Margins(0, 192, 64, 0)),
+        ((320, 448), Margins()),
+        ((64, 192), Margins(0, 64, 64, 0)),
+        ((64, 64), Margins()),
+    ],
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_maps_near_small_fibers_are_averaged_where_they_lie(
+    core: tuple[int, int], context: Margins, many: bool
+) -> None:
+    height, width = core
+    step = 64 if many else 600
+    centers = [(y, x, 14.0) for y in range(32, height, step) for x in range(32, width, step)]
+    maps = maps_of_discs(core, *centers)
+    picture = slope(height + context.top + context.bottom, width + context.left + context.right)
+    painter = Painter()
+    found = look_again(maps, picture, context, MPP, painter)
+    near = near_small_fibers(maps, MPP)
+    assert near.any()
+    inner = picture[context.top : context.top + height, context.left : context.left + width]
+    again = fiber_maps(inner[..., 0], inner[..., 1], inner[..., 2])
+    full = cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST)
+    for name, where in (("foreground", full), ("border", near), ("distance", near)):
+        before, after = (getattr(m, name).astype(float) for m in (maps, found))
+        mean = (1 - WEIGHT) * before + WEIGHT * getattr(again, name)
+        # the end of the picture is enlarged from fewer pixels
+        assert np.abs(after - np.where(where, mean, before)).max() <= 3, name
+    assert found.foreground is not maps.foreground
+    for shape, _ in painter.seen:
+        assert all(side % STRIDE_PX == 0 for side in shape[1:3])
+
+
+def test_the_network_need_not_draw_the_context() -> None:
+    painter = Painter()
+    maps = maps_of_discs((512, 512), (60, 60, 14.0), (60, 444, 14.0))
+    look_again(maps, slope(896, 896), Margins(192, 192, 192, 192), MPP, painter)
+    side, around = round(ZOOM * (CELL_PX + 2 * CONTEXT_PX)), round(ZOOM * CONTEXT_PX)
+    assert painter.seen == [((2, side, side, 3), Margins(around, around, around, around))]
+
+
+def test_fluorescence_gains_nothing() -> None:
+    assert gains_from_second_look("thresholds")
+    assert gains_from_second_look("enzyme_thresholds")
+    assert not gains_from_second_look("fluorescence_thresholds")
