@@ -44,6 +44,13 @@ CUT_UM = 16.0
 AROUND_UM = 8.0
 """How far around the core of a small fiber the maps are averaged. [default]"""
 
+KEPT_UM2 = 120.0
+"""Cores of this area or more stay at least as bright as at the first look: among inflammatory cells
+pieces of fibers would be lost. [default]"""
+
+NEAR, KEPT = 1, 2
+"""What the map of small fibers holds: what is close to one, and a core that is to be kept."""
+
 CELL_PX = 128
 """Side of a cell that is looked at again, pixels,"""
 
@@ -143,6 +150,8 @@ def look_again(
             (distance[rows, columns], again.distance, inside),
         ):
             mean = cv2.addWeighted(plane, 1 - WEIGHT, other, WEIGHT, 0)
+            if plane is both:
+                mean = np.where(where == KEPT, np.maximum(mean, plane), mean)
             plane[:] = np.where(where > 0, mean, plane)
     return replace(maps, foreground=foreground, border=border, distance=distance)
 
@@ -153,7 +162,7 @@ def near_small_fibers(maps: FiberMaps, mpp: float) -> NDArray[np.uint8]:
     Returns
     -------
     (h, w) uint8
-        0 and 1, on the coarse grid of the maps.
+        0, `NEAR` or `KEPT`, on the coarse grid of the maps.
     """
     import cv2
 
@@ -174,9 +183,17 @@ def near_small_fibers(maps: FiberMaps, mpp: float) -> NDArray[np.uint8]:
     brightness = np.bincount(part, foreground.ravel()[at], minlength=n)
     mean = brightness / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
     small &= (peak >= 255 * LEAST_PEAK) & (mean >= 255 * LEAST_FOREGROUND)
-    around = 2 * round(AROUND_UM / pixel) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around))
-    near: NDArray[np.uint8] = np.asarray(cv2.dilate(small[parts].view(np.uint8), disc), np.uint8)
+    if not small.any():
+        return np.zeros((height, width), np.uint8)
+    # What is nearer to a wide fiber is left to it.
+    wide = (area >= CORE_UM2[1]) | (cut >= CUT_UM)
+    wide[0] = False
+    here, there = (
+        cv2.distanceTransform((~chosen[parts]).view(np.uint8), cv2.DIST_L2, 3)
+        for chosen in (small, wide)
+    )
+    near = ((here <= AROUND_UM / pixel) & (here < there)).astype(np.uint8) * np.uint8(NEAR)
+    near[(small & (area >= KEPT_UM2))[parts]] = KEPT
     return near
 
 

@@ -123,7 +123,7 @@ def test_maps_near_small_fibers_are_averaged_where_they_lie(
 ) -> None:
     height, width = core
     step = 64 if many else 600
-    centers = [(y, x, 14.0) for y in range(32, height, step) for x in range(32, width, step)]
+    centers = [(y, x, 11.0) for y in range(32, height, step) for x in range(32, width, step)]
     maps = maps_of_discs(core, *centers)
     picture = slope(height + context.top + context.bottom, width + context.left + context.right)
     painter = Painter()
@@ -141,6 +141,30 @@ def test_maps_near_small_fibers_are_averaged_where_they_lie(
     assert found.foreground is not maps.foreground
     for shape, _ in painter.seen:
         assert all(side % STRIDE_PX == 0 for side in shape[1:3])
+
+
+def test_what_is_nearer_to_a_wide_fiber_is_left_to_it() -> None:
+    wide, small = (128, 100, 60.0), (128, 180, 14.0)  # 3 µm between them
+    maps = maps_of_discs((256, 256), wide, small)
+    found = look_again(maps, np.zeros((256, 256, 3), np.float32), Margins(), MPP, Painter())
+    for plane, before, step in (
+        (found.foreground, maps.foreground, 1),
+        (found.distance, maps.distance, 2),
+    ):
+        columns = np.nonzero(plane != before)[1] * step
+        assert len(columns)
+        assert columns.min() >= 160
+
+
+@pytest.mark.parametrize(("diameter", "kept"), [(16.0, True), (10.0, False)])
+def test_only_tiny_fibers_may_fade(diameter: float, kept: bool) -> None:
+    maps = maps_of_discs((256, 256), (128, 128, diameter))
+    dark = np.zeros((256, 256, 3), np.float32)
+    found = look_again(maps, dark, Margins(), MPP, Painter())
+    assert found.distance[64, 64] < 0.5 * maps.distance[64, 64]
+    assert (found.foreground[128, 128] == 255) == kept
+    bright = look_again(maps, dark + 1, Margins(), MPP, Painter())
+    assert bright.foreground[128, 128] == 255
 
 
 def test_the_network_need_not_draw_the_context() -> None:
