@@ -1,7 +1,7 @@
 """A second look at small fibers: the picture around them enlarged, the maps of both averaged.
 
-The network draws a fiber of a few pixels' width less surely than a wide one, and errs otherwise
-where it sees it larger. Wide fibers gain nothing and are left as they are.
+The network draws a fiber of a few pixels' width less surely than a wide one, and where it sees it
+larger it makes other mistakes. Wide fibers gain nothing and are left as they are.
 """
 
 from __future__ import annotations
@@ -140,17 +140,16 @@ def look_again(
         y, x = block.y0 // COARSE, block.x0 // COARSE
         rows, columns = slice(y, y + block.side // COARSE), slice(x, x + block.side // COARSE)
         inside = near[rows, columns]
-        wide = slice(block.y0, block.y0 + block.side), slice(block.x0, block.x0 + block.side)
-        both = foreground[wide]
-        full = cv2.resize(inside, both.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        fine = foreground[block.y0 : block.y0 + block.side, block.x0 : block.x0 + block.side]
+        full = cv2.resize(inside, fine.shape[::-1], interpolation=cv2.INTER_NEAREST)
         again = fiber_maps(*seen)
         for plane, other, where in (
-            (both, again.foreground, full),
+            (fine, again.foreground, full),
             (border[rows, columns], again.border, inside),
             (distance[rows, columns], again.distance, inside),
         ):
             mean = cv2.addWeighted(plane, 1 - WEIGHT, other, WEIGHT, 0)
-            if plane is both:
+            if plane is fine:
                 mean = np.where(where == KEPT, np.maximum(mean, plane), mean)
             plane[:] = np.where(where > 0, mean, plane)
     return replace(maps, foreground=foreground, border=border, distance=distance)
