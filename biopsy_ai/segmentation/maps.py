@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from biopsy_ai.segmentation.device import Device, keep_memory
 from biopsy_ai.segmentation.drawing import VOTE, FiberMaps, fiber_maps
 from biopsy_ai.segmentation.model import Model
-from biopsy_ai.segmentation.second_look import look_again
+from biopsy_ai.segmentation.second_look import gains_from_second_look, look_again
+from biopsy_ai.segmentation.thresholds import THRESHOLD_SETS
 from biopsy_ai.segmentation.tiles import Margins
 from biopsy_ai.slides.quality import quality_limits
 from biopsy_ai.tissue_classes import ARTEFACT
@@ -140,6 +141,14 @@ class MapNetwork:
             # a copy: the network draws the next classes into the same memory
             None if tissue is None else torch.flip(tissue, axes),
         )
+
+
+def networks_by_set(model: Model, device: Device) -> dict[str, MapNetwork]:
+    """The network as sections are outlined with it, for each of `THRESHOLD_SETS`."""
+    return {
+        name: MapNetwork(model, device, second_look=gains_from_second_look(name))
+        for name in THRESHOLD_SETS
+    }
 
 
 class _View(NamedTuple):

@@ -76,7 +76,7 @@ class Block(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A block and what is seen of the picture for it: half-open, pixels of the picture."""
+    """A block, what is seen of the picture for it, and how much of that is around the block."""
 
     block: Block
     y0: int

@@ -124,13 +124,12 @@ def count_slides(
     progress: Progress | None = None,
 ) -> list[Counts]:
     """Outline slides with a model and compare with their labels."""
-    from biopsy_ai.segmentation.maps import MapNetwork
-    from biopsy_ai.segmentation.second_look import gains_from_second_look
+    from biopsy_ai.segmentation.maps import networks_by_set
 
-    once, again = (MapNetwork(model, device, second_look=look) for look in (False, True))
+    networks = networks_by_set(model, device)
     counts = []
     for number, slide in enumerate(slides, start=1):
-        network = again if gains_from_second_look(slide.threshold_set) else once
+        network = networks[slide.threshold_set]
         drawn = outlined(network, slide.picture, model.thresholds_for(slide.threshold_set))
         known = None if slide.known is None else np.asarray(slide.known)
         counts.append(count_fibers(drawn, np.asarray(slide.labels), known))

@@ -18,10 +18,9 @@ from biopsy_ai.progress import Progress
 from biopsy_ai.segmentation.activation_ranges import KEY
 from biopsy_ai.segmentation.device import Device, choose_device
 from biopsy_ai.segmentation.drawing import FiberMaps
-from biopsy_ai.segmentation.maps import MapNetwork
+from biopsy_ai.segmentation.maps import MapNetwork, networks_by_set
 from biopsy_ai.segmentation.model import Model, load_model, save_model
 from biopsy_ai.segmentation.network import NO_CONTEXT
-from biopsy_ai.segmentation.second_look import gains_from_second_look
 from biopsy_ai.segmentation.thresholds import (
     THRESHOLD_SETS,
     InstanceThresholds,
@@ -318,11 +317,10 @@ class _TuningField:
 def _field_maps(
     model: Model, device: Device, fields: Sequence[_TuningField], progress: Progress | None
 ) -> list[FiberMaps]:
-    once, again = (MapNetwork(model, device, second_look=look) for look in (False, True))
+    networks = networks_by_set(model, device)
     maps = []
     for number, field in enumerate(fields, start=1):
-        network = again if gains_from_second_look(field.kind) else once
-        maps.append(whole_maps(network, field.image))
+        maps.append(whole_maps(networks[field.kind], field.image))
         if progress:
             progress("predict", number, len(fields))
     return maps
