@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from biopsy_ai.segmentation.device import Device, keep_memory
 from biopsy_ai.segmentation.drawing import VOTE, FiberMaps, fiber_maps
 from biopsy_ai.segmentation.model import Model
-from biopsy_ai.segmentation.second_look import gains_from_second_look, look_again
+from biopsy_ai.segmentation.second_look import SecondLook, look_again, second_look_for
 from biopsy_ai.segmentation.thresholds import THRESHOLD_SETS
 from biopsy_ai.segmentation.tiles import Margins
 from biopsy_ai.slides.quality import quality_limits
@@ -45,7 +45,7 @@ class MapNetwork:
         Mirror images of each picture, at most four, over which the maps are averaged: what the
         network is unsure of it draws differently in each.
     second_look
-        Whether small fibers are looked at again, enlarged (`look_again`).
+        How small fibers are looked at again, enlarged (`look_again`); None if they are not.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class MapNetwork:
     """
 
     def __init__(
-        self, model: Model, device: Device, views: int = 1, *, second_look: bool = False
+        self, model: Model, device: Device, views: int = 1, *, second_look: SecondLook | None = None
     ) -> None:
         if device.is_cpu:
             keep_memory()
@@ -105,11 +105,12 @@ class MapNetwork:
             )
             for i, planes in enumerate(fibers)
         ]
-        if not self.second_look:
+        how = self.second_look
+        if how is None:
             return maps
         mpp = self._model.working_mpp
         return [
-            look_again(first, picture, context, mpp, self._draw_fibers)
+            look_again(first, picture, context, mpp, self._draw_fibers, how)
             for first, picture in zip(maps, pictures, strict=True)
         ]
 
@@ -146,7 +147,7 @@ class MapNetwork:
 def networks_by_set(model: Model, device: Device) -> dict[str, MapNetwork]:
     """The network as sections are outlined with it, for each of `THRESHOLD_SETS`."""
     return {
-        name: MapNetwork(model, device, second_look=gains_from_second_look(name))
+        name: MapNetwork(model, device, second_look=second_look_for(name))
         for name in THRESHOLD_SETS
     }
 

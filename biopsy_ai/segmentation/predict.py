@@ -28,7 +28,7 @@ from biopsy_ai.segmentation.nuclei import (
 from biopsy_ai.segmentation.placement import FiberSheet
 from biopsy_ai.segmentation.result import Segmentation
 from biopsy_ai.segmentation.scratch import MapStore
-from biopsy_ai.segmentation.second_look import gains_from_second_look
+from biopsy_ai.segmentation.second_look import second_look_for
 from biopsy_ai.segmentation.streams import (
     Batch,
     Predicted,
@@ -126,7 +126,7 @@ def segment_fibers(
     chosen_set = threshold_set(stain or config.stain, fluorescent=fluorescent)
     tuned = model.thresholds_for(chosen_set)
     thresholds = chosen_thresholds(tuned, config)
-    second_look = settings.second_look and gains_from_second_look(chosen_set)
+    second_look = second_look_for(chosen_set) if settings.second_look else None
     network = MapNetwork(model, device, settings.views, second_look=second_look)
     drawer = _WindowDrawer(
         shape=shape,
@@ -201,7 +201,7 @@ def segment_fibers(
                 "device": device.name,
                 "precision": network.precision,
                 "views": network.views,
-                "second_look": network.second_look,
+                "second_look": network.second_look is not None,
                 "tile_px": settings.tile_px,
                 "overlap_px": settings.overlap_px,
                 "intensity_range": [reader.low, reader.high],

@@ -6,6 +6,7 @@ larger it makes other mistakes. Wide fibers gain nothing and are left as they ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -41,12 +42,16 @@ LEAST_FOREGROUND = 0.6
 CUT_UM = 16.0
 """A core that the end of the maps cuts at this length or more is part of a wide fiber. [default]"""
 
-AROUND_UM = 8.0
-"""How far around the core of a small fiber the maps are averaged. [default]"""
+AROUND_UM = 16.0
+"""How far around the core of a small fiber the maps are averaged, as long as its tails are.
+[default]"""
+
+RIM_UM = 1.5
+"""How far around the core of a wide fiber its own sarcoplasm is left alone. [default]"""
 
 KEPT_UM2 = 120.0
-"""Cores of this area or more stay at least as bright as at the first look: among inflammatory cells
-pieces of fibers would be lost. [default]"""
+"""Cores of this area or more stay at least as bright as at the first look where cells are stained:
+among inflammatory ones pieces of fibers would be lost. [default]"""
 
 NEAR, KEPT = 1, 2
 """What the map of small fibers holds: what is close to one, and a core that is to be kept."""
@@ -93,12 +98,27 @@ Draw = Callable[[NDArray[np.float32], Margins], NDArray[np.uint8]]
 """From pictures (N, h, w, 3) to their maps of fibers (N, 3, h, w) without context, 0 to 255."""
 
 
-def gains_from_second_look(threshold_set: str) -> bool:
-    """Whether a second look helps the sections that one of `THRESHOLD_SETS` is for.
+class SecondLook(NamedTuple):
+    """How sections are looked at again.
 
-    In fluorescence more small fibers are missed with it than without.
+    Attributes
+    ----------
+    kept_um2
+        Cores of this area or more stay at least as bright as at the first look.
     """
-    return threshold_set != "fluorescence_thresholds"
+
+    kept_um2: float
+
+
+def second_look_for(threshold_set: str) -> SecondLook | None:
+    """Choose the second look for sections that one of `THRESHOLD_SETS` is for.
+
+    None in fluorescence: more small fibers are missed with it than without. Stains of an enzyme
+    show no cells among which pieces of fibers could be lost.
+    """
+    if threshold_set == "fluorescence_thresholds":
+        return None
+    return SecondLook(math.inf if threshold_set == "enzyme_thresholds" else KEPT_UM2)
 
 
 def look_again(
@@ -107,6 +127,7 @@ def look_again(
     context: Margins,
     mpp: float,
     draw: Draw,
+    how: SecondLook,
 ) -> FiberMaps:
     """Average the maps around small fibers with those of the enlarged picture.
 
@@ -122,6 +143,8 @@ def look_again(
         Pixel size, µm.
     draw
         The network.
+    how
+        The section is looked at again.
 
     Returns
     -------
@@ -130,7 +153,7 @@ def look_again(
     """
     import cv2
 
-    near = near_small_fibers(maps, mpp)
+    near = near_small_fibers(maps, mpp, how.kept_um2)
     if not near.any():
         return maps
     foreground, border, distance = (
@@ -155,8 +178,17 @@ def look_again(
     return replace(maps, foreground=foreground, border=border, distance=distance)
 
 
-def near_small_fibers(maps: FiberMaps, mpp: float) -> NDArray[np.uint8]:
+def near_small_fibers(maps: FiberMaps, mpp: float, kept_um2: float = math.inf) -> NDArray[np.uint8]:
     """Where there are small fibers, and what is close to them.
+
+    Parameters
+    ----------
+    maps
+        Of the first look.
+    mpp
+        Pixel size of the full grid, µm.
+    kept_um2
+        Of `SecondLook`.
 
     Returns
     -------
@@ -184,15 +216,17 @@ def near_small_fibers(maps: FiberMaps, mpp: float) -> NDArray[np.uint8]:
     small &= (peak >= 255 * LEAST_PEAK) & (mean >= 255 * LEAST_FOREGROUND)
     if not small.any():
         return np.zeros((height, width), np.uint8)
-    # What is nearer to a wide fiber is left to it.
     wide = (area >= CORE_UM2[1]) | (cut >= CUT_UM)
     wide[0] = False
-    here, there = (
+    to_small, to_wide = (
         cv2.distanceTransform((~chosen[parts]).view(np.uint8), cv2.DIST_L2, 3)
         for chosen in (small, wide)
     )
-    near = ((here <= AROUND_UM / pixel) & (here < there)).astype(np.uint8) * np.uint8(NEAR)
-    near[(small & (area >= KEPT_UM2))[parts]] = KEPT
+    # Wide fibers are left alone, not what is between them: tails of small ones lie there.
+    inside = cv2.compare(foreground, 255 * CORE.foreground, cv2.CMP_GT) > 0
+    theirs = inside & (to_wide <= RIM_UM / pixel)
+    near = ((to_small <= AROUND_UM / pixel) & ~theirs).astype(np.uint8) * np.uint8(NEAR)
+    near[(small & (area >= kept_um2))[parts]] = KEPT
     return near
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from biopsy_ai.segmentation.maps import MapNetwork
     from biopsy_ai.segmentation.model import Model
     from biopsy_ai.segmentation.picture import PictureReader
+    from biopsy_ai.segmentation.second_look import SecondLook
 
 LEAST_BATCHES = 6
 """Slides of fewer batches are done before anyone else has opened them. [default]"""
@@ -84,7 +85,7 @@ class TileJob:
     weights_sha256: str
     precision: str
     views: int
-    second_look: bool
+    second_look: SecondLook | None
 
     @classmethod
     def of(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from biopsy_ai.segmentation.device import Device
 from biopsy_ai.segmentation.drawing import VOTE
 from biopsy_ai.segmentation.maps import MapNetwork
 from biopsy_ai.segmentation.network import Logits, cut
+from biopsy_ai.segmentation.second_look import SecondLook
 from biopsy_ai.segmentation.tiles import Margins
 from biopsy_ai.tissue_classes import ARTEFACT
 
@@ -153,18 +155,20 @@ def test_a_view_is_not_drawn_over_by_the_next(views: int) -> None:
     np.testing.assert_array_equal(found.tissue, expected.tissue)
 
 
-@pytest.mark.parametrize("second_look", [False, True])
-def test_small_fibers_are_looked_at_again_where_this_is_wanted(second_look: bool) -> None:
+@pytest.mark.parametrize("second_look", [None, SecondLook(kept_um2=math.inf)])
+def test_small_fibers_are_looked_at_again_where_this_is_wanted(
+    second_look: SecondLook | None,
+) -> None:
     module, seen = Ramp(), []
     module.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[2:])))
     model: Any = SimpleNamespace(prepared=lambda device: module, working_mpp=0.5)
     device = Device("cpu", torch.float32, 1 << 20)
     picture = np.zeros((128, 192, 3), np.float32)
     rows, columns = np.indices((128, 192))
-    picture[np.hypot(rows - 64, columns - 90) < 14] = (1, 0, 1)  # foreground and distance
+    picture[np.hypot(rows - 64, columns - 64) < 14] = (1, 0, 1)  # foreground and distance
     (maps,) = MapNetwork(model, device, second_look=second_look).predict([picture], Margins())
-    assert seen == [(128, 192), (192, 320)][: 1 + second_look]
-    inside = np.hypot(rows - 64, columns - 90) < 11
+    assert seen == [(128, 192), (192, 320)][: 2 if second_look else 1]
+    inside = np.hypot(rows - 64, columns - 64) < 11
     assert maps.foreground[inside].min() > 230
 
 

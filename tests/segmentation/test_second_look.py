@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -12,20 +14,25 @@ from biopsy_ai.segmentation.second_look import (
     AROUND_UM,
     CELL_PX,
     CONTEXT_PX,
+    KEPT_UM2,
     PART_CELLS,
+    RIM_UM,
     STRIDE_PX,
     WEIGHT,
     WHOLE_FROM,
     ZOOM,
     Block,
-    gains_from_second_look,
+    SecondLook,
     look_again,
     near_small_fibers,
+    second_look_for,
     wanted_blocks,
 )
 from biopsy_ai.segmentation.tiles import Margins
 
 MPP = 0.5
+
+FREELY = SecondLook(kept_um2=math.inf)
 
 
 def maps_of_discs(
@@ -86,7 +93,7 @@ def test_only_small_fibers_are_wanted() -> None:
 def test_what_is_no_small_fiber_is_left_as_it_is(drawn: dict[str, Any]) -> None:
     maps = maps_of_discs((256, 256), *drawn.pop("discs"), **drawn)
     painter = Painter()
-    assert look_again(maps, slope(256, 256), Margins(), MPP, painter) is maps
+    assert look_again(maps, slope(256, 256), Margins(), MPP, painter, FREELY) is maps
     assert painter.seen == []
 
 
@@ -127,7 +134,7 @@ def test_maps_near_small_fibers_are_averaged_where_they_lie(
     maps = maps_of_discs(core, *centers)
     picture = slope(height + context.top + context.bottom, width + context.left + context.right)
     painter = Painter()
-    found = look_again(maps, picture, context, MPP, painter)
+    found = look_again(maps, picture, context, MPP, painter, FREELY)
     near = near_small_fibers(maps, MPP)
     assert near.any()
     inner = picture[context.top : context.top + height, context.left : context.left + width]
@@ -143,39 +150,51 @@ def test_maps_near_small_fibers_are_averaged_where_they_lie(
         assert all(side % STRIDE_PX == 0 for side in shape[1:3])
 
 
-def test_what_is_nearer_to_a_wide_fiber_is_left_to_it() -> None:
+def test_a_wide_fiber_is_left_alone_and_what_is_beside_it_is_not() -> None:
     wide, small = (128, 100, 60.0), (128, 180, 14.0)  # 3 µm between them
     maps = maps_of_discs((256, 256), wide, small)
-    found = look_again(maps, np.zeros((256, 256, 3), np.float32), Margins(), MPP, Painter())
-    for plane, before, step in (
-        (found.foreground, maps.foreground, 1),
-        (found.distance, maps.distance, 2),
-    ):
-        columns = np.nonzero(plane != before)[1] * step
-        assert len(columns)
-        assert columns.min() >= 160
+    tail = maps.foreground.copy()
+    tail[60:128, 168:172] = 128  # close to the wide fiber, 12 µm long
+    maps = replace(maps, foreground=tail)
+    white = np.ones((256, 256, 3), np.float32)
+    found = look_again(maps, 0 * white, Margins(), MPP, Painter(), FREELY)
+    rows, columns = np.indices((256, 256))
+    inside = np.hypot(rows - wide[0], columns - wide[1]) < wide[2] / 2 / MPP - RIM_UM / MPP
+    np.testing.assert_array_equal(found.foreground[inside], maps.foreground[inside])
+    np.testing.assert_array_equal(found.distance[inside[::2, ::2]], maps.distance[inside[::2, ::2]])
+    assert found.foreground[104:128, 169:171].max() < 60
+    assert look_again(maps, white, Margins(), MPP, Painter(), FREELY).foreground[104, 170] > 200
 
 
-@pytest.mark.parametrize(("diameter", "kept"), [(16.0, True), (10.0, False)])
-def test_only_tiny_fibers_may_fade(diameter: float, kept: bool) -> None:
+@pytest.mark.parametrize(
+    ("diameter", "how", "kept"),
+    [
+        (16.0, SecondLook(KEPT_UM2), True),
+        (10.0, SecondLook(KEPT_UM2), False),
+        (16.0, FREELY, False),
+    ],
+)
+def test_only_tiny_fibers_may_fade_where_cells_are_stained(
+    diameter: float, how: SecondLook, kept: bool
+) -> None:
     maps = maps_of_discs((256, 256), (128, 128, diameter))
     dark = np.zeros((256, 256, 3), np.float32)
-    found = look_again(maps, dark, Margins(), MPP, Painter())
+    found = look_again(maps, dark, Margins(), MPP, Painter(), how)
     assert found.distance[64, 64] < 0.5 * maps.distance[64, 64]
     assert (found.foreground[128, 128] == 255) == kept
-    bright = look_again(maps, dark + 1, Margins(), MPP, Painter())
+    bright = look_again(maps, dark + 1, Margins(), MPP, Painter(), how)
     assert bright.foreground[128, 128] == 255
 
 
 def test_the_network_need_not_draw_the_context() -> None:
     painter = Painter()
     maps = maps_of_discs((512, 512), (60, 60, 14.0), (60, 444, 14.0))
-    look_again(maps, slope(896, 896), Margins(192, 192, 192, 192), MPP, painter)
+    look_again(maps, slope(896, 896), Margins(192, 192, 192, 192), MPP, painter, FREELY)
     side, around = round(ZOOM * (CELL_PX + 2 * CONTEXT_PX)), round(ZOOM * CONTEXT_PX)
     assert painter.seen == [((2, side, side, 3), Margins(around, around, around, around))]
 
 
-def test_fluorescence_gains_nothing() -> None:
-    assert gains_from_second_look("thresholds")
-    assert gains_from_second_look("enzyme_thresholds")
-    assert not gains_from_second_look("fluorescence_thresholds")
+def test_each_set_of_thresholds_has_its_second_look() -> None:
+    assert second_look_for("thresholds") == SecondLook(KEPT_UM2)
+    assert second_look_for("enzyme_thresholds") == FREELY
+    assert second_look_for("fluorescence_thresholds") is None
