@@ -50,8 +50,8 @@ RIM_UM = 1.5
 """How far around the core of a wide fiber its own sarcoplasm is left alone. [default]"""
 
 KEPT_UM2 = 120.0
-"""Cores of this area or more stay at least as bright as at the first look where cells are stained:
-among inflammatory ones pieces of fibers would be lost. [default]"""
+"""Cores of this area or more stay at least as bright as at the first look where all cells are
+stained: among inflammatory ones pieces of fibers would be lost. [default]"""
 
 NEAR, KEPT = 1, 2
 """What the map of small fibers holds: what is close to one, and a core that is to be kept."""
@@ -113,8 +113,8 @@ class SecondLook(NamedTuple):
 def second_look_for(threshold_set: str) -> SecondLook | None:
     """Choose the second look for sections that one of `THRESHOLD_SETS` is for.
 
-    None in fluorescence: more small fibers are missed with it than without. Stains of an enzyme
-    show no cells among which pieces of fibers could be lost.
+    None in fluorescence: more small fibers are missed with it than without. In stains of an enzyme
+    what fades was no fiber.
     """
     if threshold_set == "fluorescence_thresholds":
         return None
