@@ -153,7 +153,7 @@ def look_again(
     """
     import cv2
 
-    near = near_small_fibers(maps, mpp, how.kept_um2)
+    near = near_small_fibers(maps, mpp, how)
     if not near.any():
         return maps
     foreground, border, distance = (
@@ -178,7 +178,7 @@ def look_again(
     return replace(maps, foreground=foreground, border=border, distance=distance)
 
 
-def near_small_fibers(maps: FiberMaps, mpp: float, kept_um2: float = math.inf) -> NDArray[np.uint8]:
+def near_small_fibers(maps: FiberMaps, mpp: float, how: SecondLook) -> NDArray[np.uint8]:
     """Where there are small fibers, and what is close to them.
 
     Parameters
@@ -187,8 +187,8 @@ def near_small_fibers(maps: FiberMaps, mpp: float, kept_um2: float = math.inf) -
         Of the first look.
     mpp
         Pixel size of the full grid, µm.
-    kept_um2
-        Of `SecondLook`.
+    how
+        The section is looked at again.
 
     Returns
     -------
@@ -226,7 +226,7 @@ def near_small_fibers(maps: FiberMaps, mpp: float, kept_um2: float = math.inf) -
     inside = cv2.compare(foreground, 255 * CORE.foreground, cv2.CMP_GT) > 0
     theirs = inside & (to_wide <= RIM_UM / pixel)
     near = ((to_small <= AROUND_UM / pixel) & ~theirs).astype(np.uint8) * np.uint8(NEAR)
-    near[(small & (area >= kept_um2))[parts]] = KEPT
+    near[(small & (area >= how.kept_um2))[parts]] = KEPT
     return near
 
 

@@ -70,7 +70,9 @@ def slope(height: int, width: int) -> NDArray[np.float32]:
 
 
 def test_only_small_fibers_are_wanted() -> None:
-    near = near_small_fibers(maps_of_discs((512, 512), (120, 120, 90.0), (400, 380, 14.0)), MPP)
+    near = near_small_fibers(
+        maps_of_discs((512, 512), (120, 120, 90.0), (400, 380, 14.0)), MPP, FREELY
+    )
     assert near.shape == (256, 256)
     rows, columns = np.nonzero(near)
     reach = (7 + AROUND_UM) / (2 * MPP)
@@ -98,7 +100,7 @@ def test_what_is_no_small_fiber_is_left_as_it_is(drawn: dict[str, Any]) -> None:
 
 
 def test_a_small_fiber_at_the_end_of_the_maps_is_looked_at() -> None:
-    assert near_small_fibers(maps_of_discs((256, 256), (4, 128, 12.0)), MPP).any()
+    assert near_small_fibers(maps_of_discs((256, 256), (4, 128, 12.0)), MPP, FREELY).any()
 
 
 def test_few_cells_are_looked_at_one_by_one_and_many_as_a_whole() -> None:
@@ -135,7 +137,7 @@ def test_maps_near_small_fibers_are_averaged_where_they_lie(
     picture = slope(height + context.top + context.bottom, width + context.left + context.right)
     painter = Painter()
     found = look_again(maps, picture, context, MPP, painter, FREELY)
-    near = near_small_fibers(maps, MPP)
+    near = near_small_fibers(maps, MPP, FREELY)
     assert near.any()
     inner = picture[context.top : context.top + height, context.left : context.left + width]
     again = fiber_maps(inner[..., 0], inner[..., 1], inner[..., 2])
