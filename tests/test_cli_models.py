@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from biopsy_ai import RESEARCH_USE_ONLY
 from biopsy_ai.cli import app
 from biopsy_ai.resources import bundled
-from biopsy_ai.segmentation import InstanceThresholds, save_model
+from biopsy_ai.segmentation import InstanceThresholds, load_model, save_model
 from biopsy_ai.segmentation.network import FiberNet
 from biopsy_ai.training.held_out import judged_samples, watched_parts
 
@@ -83,6 +83,8 @@ def test_a_model_is_described(mine: Path) -> None:
     assert told["F1 on 2 held-out slides"] == "old 0.9 (0.8 to 1.0), new 0.7"
     shipped = dict(line.split("\t") for line in run("info", "muscle").stdout.splitlines())
     assert shipped["draws"] == "fibers, nuclei, tissue"
+    n_own = len(load_model("muscle").spec["trained_on"])
+    assert int(shipped["trained on"].split()[0]) > n_own, "those of the models before, too"
     assert shipped["ready"] == "yes"
     assert "F1 when tuned, thresholds" in shipped
     assert run("info", "nothing").exit_code == 1

@@ -156,6 +156,7 @@ def export(
 
 def _described(model: Model) -> Iterator[str]:
     from biopsy_ai.learned_rules import rules_of
+    from biopsy_ai.training.card import ancestry
 
     spec = model.spec
     yield f"name\t{model.name}"
@@ -169,8 +170,13 @@ def _described(model: Model) -> Iterator[str]:
     if "ready_reason" in spec:
         yield f"reason\t{spec['ready_reason']}"
     yield f"began from\t{(spec.get('start') or {}).get('name', 'random weights')}"
-    trained = spec.get("trained_on", [])
-    licenses = sorted({str(item.get("license") or "not stated") for item in trained})
+    # What the models before it learned from is in the weights, too.
+    trained = {
+        item["image"]: str(item.get("license") or "not stated")
+        for part in ancestry(spec)
+        for item in part.get("trained_on", [])
+    }
+    licenses = sorted(set(trained.values()))
     yield f"trained on\t{len(trained)} pictures ({', '.join(licenses) or 'none'})"
     comparison = spec.get("comparison") or {}
     for title, key in (("held-out slides", "held_out"), ("synthetic samples", "samples")):

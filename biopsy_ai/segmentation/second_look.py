@@ -59,11 +59,11 @@ NEAR, KEPT = 1, 2
 CELL_PX = 128
 """Side of a cell that is looked at again, pixels,"""
 
-PART_CELLS = 4
-"""and of a part, cells, which is looked at as a whole"""
+PART_PX = 512
+"""and of a part, which is looked at as a whole"""
 
 WHOLE_FROM = 7
-"""where so many of its cells are wanted: with their context they take as long."""
+"""where it would take so many cells: with their context they take as long."""
 
 CONTEXT_PX = 64
 """What the network sees around a cell or a part, pixels, where the picture goes on. [default]"""
@@ -175,6 +175,7 @@ def look_again(
             if plane is fine:
                 mean = np.where(where == KEPT, np.maximum(mean, plane), mean)
             plane[:] = np.where(where > 0, mean, plane)
+        inside[:] = 0  # cells overlap, and what lies in two of them is averaged once
     return replace(maps, foreground=foreground, border=border, distance=distance)
 
 
@@ -233,26 +234,40 @@ def near_small_fibers(maps: FiberMaps, mpp: float, how: SecondLook) -> NDArray[n
 def wanted_blocks(near: NDArray[np.uint8]) -> list[Block]:
     """Cover what is wanted with cells, and with parts where there would be many cells.
 
+    Cells may overlap.
+
     Parameters
     ----------
     near
         (h, w) of `near_small_fibers`.
     """
-    cell = CELL_PX // COARSE
-    part = PART_CELLS * CELL_PX
+    part = PART_PX // COARSE
     height, width = near.shape
     blocks = []
-    for y in range(0, height, PART_CELLS * cell):
-        for x in range(0, width, PART_CELLS * cell):
-            cells = [
-                Block(COARSE * row, COARSE * column, CELL_PX)
-                for row in range(y, min(y + PART_CELLS * cell, height), cell)
-                for column in range(x, min(x + PART_CELLS * cell, width), cell)
-                if near[row : row + cell, column : column + cell].any()
-            ]
-            whole = len(cells) >= WHOLE_FROM
-            blocks += [Block(COARSE * y, COARSE * x, part)] if whole else cells
+    for y in range(0, height, part):
+        for x in range(0, width, part):
+            corners = list(_cover(near[y : y + part, x : x + part] > 0, CELL_PX // COARSE))
+            if len(corners) >= WHOLE_FROM:
+                blocks.append(Block(COARSE * y, COARSE * x, PART_PX))
+            else:
+                blocks += [
+                    Block(COARSE * (y + down), COARSE * (x + right), CELL_PX)
+                    for down, right in corners
+                ]
     return blocks
+
+
+def _cover(wanted: NDArray[np.bool_], side: int) -> Iterator[tuple[int, int]]:
+    """Cover what is wanted with squares, strip by strip; gives their top left corners."""
+    height, width = wanted.shape
+    left = wanted.copy()
+    while left.any():
+        y = min(int(left.any(1).argmax()), max(height - side, 0))
+        strip = left[y : y + side]
+        while strip.any():
+            x = min(int(strip.any(0).argmax()), max(width - side, 0))
+            yield y, x
+            strip[:, x : x + side] = False
 
 
 def _see(

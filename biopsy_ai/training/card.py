@@ -57,7 +57,7 @@ def _generated(spec: Mapping[str, Any]) -> str:
     # A set, as a model and the one that it began from may share images.
     items = {
         (item.get("image") or item["file"], item.get("license") or "not stated")
-        for part in _ancestry(spec)
+        for part in ancestry(spec)
         for key in ("trained_on", "outlines", "adipose")
         for item in part.get(key, [])
     }
@@ -134,7 +134,7 @@ def _further(spec: Mapping[str, Any]) -> str:
     return f" Draws {' and '.join(parts)} as well." if parts else ""
 
 
-def _ancestry(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def ancestry(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Give the model, the one that its training began from, and so on."""
     part: Mapping[str, Any] | None = spec
     while part is not None:
@@ -180,7 +180,7 @@ def _images(items: Sequence[Mapping[str, str]]) -> list[str]:
 def _beginning(spec: Mapping[str, Any]) -> list[str]:
     """Say what training began from, and what that was trained on."""
     lines = []
-    for part in _ancestry(spec):
+    for part in ancestry(spec):
         training = "Training" if part is spec else f"The training of {_named(part)}"
         if "start" not in part:
             lines += [f"What {training[0].lower()}{training[1:]} began from was not recorded.", ""]

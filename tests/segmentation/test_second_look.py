@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from biopsy_ai.segmentation.drawing import FiberMaps, fiber_maps
+from biopsy_ai.segmentation.drawing import COARSE, FiberMaps, fiber_maps
 from biopsy_ai.segmentation.second_look import (
     AROUND_UM,
     CELL_PX,
     CONTEXT_PX,
     KEPT_UM2,
-    PART_CELLS,
+    PART_PX,
     RIM_UM,
     STRIDE_PX,
     WEIGHT,
@@ -104,16 +104,38 @@ def test_a_small_fiber_at_the_end_of_the_maps_is_looked_at() -> None:
 
 
 def test_few_cells_are_looked_at_one_by_one_and_many_as_a_whole() -> None:
-    side = CELL_PX // 2
-    near = np.zeros((2 * PART_CELLS * side, PART_CELLS * side), np.uint8)
+    side, part = CELL_PX // COARSE, PART_PX // COARSE
+    near = np.zeros((2 * part, part), np.uint8)
     assert wanted_blocks(near) == []
-    near[side, 0] = near[PART_CELLS * side :, 0] = 1
-    expected = [Block(CELL_PX * row, 0, CELL_PX) for row in (1, 4, 5, 6, 7)]
-    assert wanted_blocks(near) == expected
-    near[PART_CELLS * side : PART_CELLS * side + 1] = 1
+    near[10 : 10 + side, 30 : 30 + side] = 1
+    assert wanted_blocks(near) == [Block(20, 60, CELL_PX)], "wherever it lies"
+    near[10 + side, 30] = near[part - 1, part - 1] = 1
+    cells = [
+        Block(20, 60, CELL_PX),
+        Block(20 + CELL_PX, 60, CELL_PX),
+        Block(PART_PX - CELL_PX, PART_PX - CELL_PX, CELL_PX),
+    ]
+    assert wanted_blocks(near) == cells
+    near[part::side, 0] = 1
+    assert len(wanted_blocks(near)) == 3 + PART_PX // CELL_PX
+    near[part::side, part - 1] = 1
     assert WHOLE_FROM == 7
-    part = PART_CELLS * CELL_PX
-    assert wanted_blocks(near) == [expected[0], Block(part, 0, part)]
+    assert wanted_blocks(near) == [*cells, Block(PART_PX, 0, PART_PX)]
+
+
+@pytest.mark.parametrize("shape", [(40, 200), (256, 30), (200, 230)])
+def test_blocks_cover_all_that_is_wanted(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    near = (rng.random(shape) < 0.002).astype(np.uint8)
+    left = near.copy()
+    for block in wanted_blocks(near):
+        y, x, side = block.y0 // COARSE, block.x0 // COARSE, block.side // COARSE
+        assert 0 <= y < shape[0]
+        assert 0 <= x < shape[1]
+        assert left[y : y + side, x : x + side].any(), "none for nothing"
+        left[y : y + side, x : x + side] = 0
+    assert near.any()
+    assert not left.any()
 
 
 @pytest.mark.parametrize(
