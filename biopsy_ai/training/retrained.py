@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from biopsy_ai.errors import ConfigError
 from biopsy_ai.learned_rules import RULES
 from biopsy_ai.segmentation.model import SPEC_FILE
+from biopsy_ai.training.card import ancestry
 from biopsy_ai.training.judging import Comparison, Verdict
 from biopsy_ai.training.loading import LoadedItem
 from biopsy_ai.training.rules import LearnedRules
@@ -47,11 +48,9 @@ class Retrained:
 
 def learned_from(spec: Mapping[str, Any]) -> set[str]:
     """Slides, and hashes of pictures, that a model and those before it have learned from."""
-    part: Mapping[str, Any] | None = spec
     seen: set[str] = set()
-    while part is not None:
+    for part in ancestry(spec):
         seen |= _named(part.get("trained_on", ()))
-        part = part.get("start")
     rules: Mapping[str, Any] | None = spec.get(RULES)
     while rules:
         seen |= _named(rules.get("learned_from", ()))
