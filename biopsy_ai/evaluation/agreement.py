@@ -112,6 +112,8 @@ def icc(ratings: npt.ArrayLike) -> IntraclassCorrelation:
     Returns
     -------
     IntraclassCorrelation
+        1 with limits of 1 where all raters agree on targets that differ. NaN where all values are
+        equal; limits of NaN where neither targets nor raters differ on average.
 
     References
     ----------
@@ -131,18 +133,22 @@ def icc(ratings: npt.ArrayLike) -> IntraclassCorrelation:
     columns = n * float(((by_rater - grand) ** 2).sum()) / (k - 1)
     residual = table - by_target[:, None] - by_rater[None, :] + grand
     error = float((residual**2).sum()) / ((n - 1) * (k - 1))
+    # Means are rounded: what is left of equal values is not exactly 0.
+    nothing = n * k * (4 * np.finfo(float).eps * float(np.abs(table).max())) ** 2
+    rows, columns, error = (0.0 if part <= nothing else part for part in (rows, columns, error))
     spread = rows + (k - 1) * error + k * (columns - error) / n
     if spread <= 0:
         return IntraclassCorrelation(*(float("nan"),) * 3, n_targets=n, n_raters=k)
     value = (rows - error) / spread
-    if error == 0 and columns == 0:
-        return IntraclassCorrelation(value, value, value, n, k)
+    if value == 1:
+        return IntraclassCorrelation(1.0, 1.0, 1.0, n, k)
 
     weight = k * value / (n * (1 - value))
     rest = 1 + k * value * (n - 1) / (n * (1 - value))
-    freedom = (weight * columns + rest * error) ** 2 / (
-        (weight * columns) ** 2 / (k - 1) + (rest * error) ** 2 / ((n - 1) * (k - 1))
-    )
+    spread_of_noise = (weight * columns) ** 2 / (k - 1) + (rest * error) ** 2 / ((n - 1) * (k - 1))
+    if spread_of_noise == 0:
+        return IntraclassCorrelation(float(value), float("nan"), float("nan"), n, k)
+    freedom = (weight * columns + rest * error) ** 2 / spread_of_noise
     f_upper = float(stats.f.ppf(0.975, n - 1, freedom))
     f_lower = float(stats.f.ppf(0.975, freedom, n - 1))
     noise = k * columns + (k * n - k - n) * error

@@ -17,8 +17,9 @@ WORDS = {
     "IIA": ("iia", "2a"),
     "IIX": ("iix", "2x", "iib", "2b", "iid", "2d", "iidx", "2dx"),
     "I/IIA": ("iiia", "12a", "iic", "2c", "ic", "1c"),
-    "I/IIX": ("iiix", "12x"),
-    "IIA/IIX": ("iiaiix", "iiax", "2a2x", "2ax", "iixiia", "2x2a", "iiab", "2ab", "iiaiib"),
+    "I/IIX": ("iiix", "12x", "iiib", "12b"),
+    "IIA/IIX": ("iiaiix", "iiax", "2a2x", "2ax", "iixiia", "2x2a")
+    + ("iiaiib", "iiab", "2a2b", "2ab", "iibiia", "2b2a"),
     "undetermined": ("undetermined", "unknown", "unclear", "?", "u"),
     "": ("", "na", "nan", "none"),
 }
@@ -39,7 +40,7 @@ def read_type_word(text: str) -> str | None:
     ['IIA', 'I', 'I/IIA', 'IIX', None]
     """
     word = text.strip().lower()
-    for noise in ("fibers", "fibres", "fiber", "fibre", "type", "mhc"):
+    for noise in ("fibers", "fibres", "fiber", "fibre", "type", "myhc", "mhc"):
         word = word.replace(noise, "")
     for sign in " \t._-/+":
         word = word.replace(sign, "")

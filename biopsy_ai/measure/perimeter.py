@@ -27,7 +27,8 @@ def crofton_perimeter(sides: np.ndarray, mpp: tuple[float, float] = (1.0, 1.0)) 
     -------
     float
         In the unit of ``mpp``. For square pixels this is
-        ``skimage.measure.perimeter_crofton(mask, directions=4)`` of the outer outline.
+        ``skimage.measure.perimeter_crofton(mask, directions=4)`` of the outer outline, unless
+        pixels meet only at a corner, through which the outline passes twice.
     """
     following = np.concatenate([sides[1:], sides[:1]])
     across_rows = np.count_nonzero(sides & 1)

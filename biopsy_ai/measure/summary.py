@@ -66,11 +66,12 @@ def summarize_fibers(
     left_out = is_excluded(fibers)
     measured = fibers[~left_out]
     assessable = measured[measured["shape_assessable"].astype(bool)]
-    diameters = measured["min_feret_um"].to_numpy(float)
+    sized = measured[np.isfinite(measured["min_feret_um"])]
+    diameters = sized["min_feret_um"].to_numpy(float)
     excluded = fibers.loc[left_out, "excluded"].value_counts()
     quantities = {name: describe(measured[name].to_numpy(float)) for name in SIZE_QUANTITIES}
     quantities |= {name: describe(assessable[name].to_numpy(float)) for name in SHAPE_QUANTITIES}
-    obliquity = summarize_obliquity(measured, limits)
+    obliquity = summarize_obliquity(sized, limits)
     oblique = bool(obliquity and obliquity["oblique"])
     return {
         "n_fibers": len(fibers),

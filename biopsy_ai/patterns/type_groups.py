@@ -166,12 +166,10 @@ def summarize_groups(groups: pd.DataFrame, type_name: str, n_fibers: int) -> dic
 
 def _components(pairs: np.ndarray, n: int) -> tuple[NDArray[np.int32], int]:
     """Component of each node, and how many there are."""
-    from scipy.sparse import csr_array
+    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # pairs are sorted by their first node, so that rows need no sorting
-    starts = np.concatenate([[0], np.cumsum(np.bincount(pairs[:, 0], minlength=n))])
     ones = np.ones(len(pairs), np.int8)
-    graph = csr_array((ones, pairs[:, 1], starts), shape=(n, n))
+    graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     number, component = connected_components(graph, directed=False)
     return component, int(number)

@@ -25,6 +25,8 @@ from biopsy_ai.slides.source import (
 if TYPE_CHECKING:
     from PIL import ImageFile
 
+_PNG_COLOR, _PNG_OPACITY = 2, 4
+
 
 class RasterSource:
     """An image without pyramid, up to `MAX_WHOLE_BYTES`, kept decoded once it is read."""
@@ -38,12 +40,11 @@ class RasterSource:
         with reading(path), path.open("rb") as stream:
             header = _header(stream, kind)
             width, height = header.size
-            mode, dpi = header.mode, header.info.get("dpi")
-            bits = _png_bit_depth(stream) if kind == "png" else 8
-            n_bytes = width * height * _n_samples(header) * (2 if bits == 16 else 1)
+            dpi = header.info.get("dpi")
+            bits, n_channels, n_samples = _form(header, stream, kind)
+            n_bytes = width * height * n_samples * (2 if bits == 16 else 1)
             if n_bytes > MAX_WHOLE_BYTES:
                 raise too_large(path, (height, width), n_bytes)
-        n_channels = 1 if mode in ("1", "L", "LA", "I", "I;16", "F") else 3
         stated = PixelSize()
         if dpi is not None:
             name = "PNG resolution" if kind == "png" else "JPEG resolution"
@@ -93,15 +94,19 @@ def _header(stream: Any, kind: str) -> ImageFile.ImageFile:
     return JpegImagePlugin.JpegImageFile(stream)
 
 
-def _n_samples(header: ImageFile.ImageFile) -> int:
-    """Samples of a decoded pixel: palettes are expanded, opacity comes last."""
-    samples = 3 if header.mode == "P" else len(header.getbands())
-    return samples + ("transparency" in header.info)
+def _form(header: ImageFile.ImageFile, stream: Any, kind: str) -> tuple[int, int, int]:
+    """Bits of a sample, channels of the image, and samples of a decoded pixel.
 
-
-def _png_bit_depth(stream: Any) -> int:
+    Palettes are expanded; opacity comes last and is no channel.
+    """
+    if kind == "jpeg":
+        return 8, 1 if header.mode == "L" else 3, len(header.getbands())
+    # Not from the mode: to Pillow 16-bit gray with opacity is color.
     stream.seek(24)  # signature 8, chunk length and type 8, width 4, height 4
-    return int(stream.read(1)[0])
+    bits, color_type = stream.read(2)
+    n_channels = 3 if color_type & _PNG_COLOR else 1
+    opaque = not color_type & _PNG_OPACITY and "transparency" not in header.info
+    return bits, n_channels, n_channels + (not opaque)
 
 
 def _decode_png(path: Path) -> NDArray[Any]:

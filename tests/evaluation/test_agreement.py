@@ -50,6 +50,25 @@ def test_icc_sees_a_constant_difference_between_raters() -> None:
     assert math.isnan(icc(np.ones((3, 2))).icc)
 
 
+@pytest.mark.parametrize("n_raters", [2, 3])
+@pytest.mark.parametrize("n_targets", [3, 200])
+def test_icc_of_equal_ratings_is_1_whatever_they_are(n_targets: int, n_raters: int) -> None:
+    for seed in range(20):
+        ratings = np.random.default_rng(seed).normal(50, 10, n_targets)
+        found = icc(np.stack([ratings] * n_raters, axis=1))
+        assert (found.icc, found.lower, found.upper) == (1, 1, 1)
+    almost = icc(np.stack([ratings, ratings + 1e-9], axis=1))
+    assert almost.lower == pytest.approx(1)
+
+
+def test_icc_where_no_mean_differs_has_no_interval() -> None:
+    found = icc([[1, 3], [2, 2], [3, 1]])
+    assert found.icc == pytest.approx(-3)
+    assert math.isnan(found.lower)
+    assert math.isnan(found.upper)
+    assert math.isnan(icc(np.full((4, 3), 0.1)).icc)
+
+
 def test_icc_needs_two_targets_and_raters() -> None:
     with pytest.raises(ValueError, match="two raters"):
         icc([[1.0], [2.0]])

@@ -32,6 +32,16 @@ def finite(value: Any) -> bool:
     return True
 
 
+def test_a_fiber_without_diameter_is_in_no_statistic_of_it(fibers: pd.DataFrame) -> None:
+    lacking = fibers.copy()
+    lacking.loc[50, "min_feret_um"] = np.nan
+    found = summarize_fibers(lacking, field_area_um2=FIELD_UM2, sex="male")
+    without = summarize_fibers(fibers.drop(index=50), field_area_um2=FIELD_UM2, sex="male")
+    assert finite(found)
+    for name in ("variability_coefficient", "atrophy_hypertrophy", "obliquity"):
+        assert found[name] == without[name]
+
+
 def test_counts_and_density(fibers: pd.DataFrame) -> None:
     summary = summarize_fibers(fibers, field_area_um2=FIELD_UM2)
     assert summary["n_fibers"] == 144

@@ -18,6 +18,7 @@ def test_largest_connected_group_of_each_type():
     pairs = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
     codes = np.array([0, 0, 1, 1, 1, 0])
     assert largest_groups(pairs, codes, 2).tolist() == [2, 3]
+    assert largest_groups(pairs[[2, 4, 0, 1, 3]], codes, 2).tolist() == [2, 3]
     columns = np.column_stack([codes, 1 - codes, np.zeros(6, int)])
     assert largest_groups(pairs, columns, 2).tolist() == [[2, 3], [3, 2], [6, 0]]
     assert largest_groups(pairs, np.array([0, -1, -1, -1, 0, 0]), 2).tolist() == [2, 0]

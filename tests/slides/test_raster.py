@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +63,20 @@ def test_png_transparency_shows_white(tmp_path, rgb):
     pixels, _ = whole(tmp_path / "a.png")
     assert (pixels[:50] == 255).all()
     np.testing.assert_array_equal(pixels[50:], rgb[50:])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_png_gray_with_opacity_is_one_channel(tmp_path, dtype):
+    top = np.iinfo(dtype).max
+    gray = np.linspace(0, top, 33 * 47).reshape(33, 47).astype(dtype)
+    opacity = np.full_like(gray, top)
+    opacity[:5] = 0
+    image = imagecodecs.png_encode(np.dstack([gray, opacity]))
+    (tmp_path / "a.png").write_bytes(image)
+    pixels, slide = whole(tmp_path / "a.png")
+    assert (slide.n_channels, slide.is_rgb, pixels.dtype) == (1, False, dtype)
+    assert (pixels[:5] == top).all()
+    np.testing.assert_array_equal(pixels[5:, :, 0], gray[5:])
 
 
 def test_bilevel_png(tmp_path):
