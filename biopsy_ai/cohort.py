@@ -28,6 +28,7 @@ from biopsy_ai.parallel.peak_memory import PeakMemory
 from biopsy_ai.progress import Progress
 from biopsy_ai.provenance import text_sha256
 from biopsy_ai.result_folders import choose_folders
+from biopsy_ai.run_lock import alone_in
 from biopsy_ai.run_record import RUN_FILE, RunRecord, Standing
 from biopsy_ai.slide_task import ModelName, SlideTask, run_slide, run_slide_of
 
@@ -142,7 +143,8 @@ def analyze_many(
     ClusterError
         If workers cannot be started or reached, or do not fit.
     OutputError
-        If `out` cannot be written, or cohort.csv still cannot be written after the last slide.
+        If `out` cannot be written, another run is going on there, or cohort.csv still cannot be
+        written after the last slide.
     """
     config = config or AnalysisConfig()
     out = Path(out)
@@ -172,37 +174,40 @@ def analyze_many(
 
         model = load_model(config.model, check=plan is None)
 
-    outlines = None if fibers is None else Path(fibers)
-    sources = paths or [Path(str(fibers))]
-    every_note = notes or [{} for _ in sources]
-    tasks = [
-        SlideTask(
-            path=source if paths else None,
-            folder=folder,
-            config=configs[number] if configs is not None else config,
-            own_settings=configs is not None,
-            fibers=outlines,
-            types=None if types is None else Path(types),
-            codes=_codes(every_note[number]),
-            overwrite=overwrite,
+    with alone_in(out):
+        outlines = None if fibers is None else Path(fibers)
+        sources = paths or [Path(str(fibers))]
+        every_note = notes or [{} for _ in sources]
+        tasks = [
+            SlideTask(
+                path=source if paths else None,
+                folder=folder,
+                config=configs[number] if configs is not None else config,
+                own_settings=configs is not None,
+                fibers=outlines,
+                types=None if types is None else Path(types),
+                codes=_codes(every_note[number]),
+                overwrite=overwrite,
+            )
+            for number, (source, folder) in enumerate(
+                zip(sources, choose_folders(sources, out, outlines=not paths), strict=True)
+            )
+        ]
+        about = {"workers": 1} if plan is None else vars(plan)
+        record = RunRecord(out / RUN_FILE, sources, dict(about))
+        run = _Run(
+            out, record, every_note, progress, on_outcome, on_standing, spare=plan is not None
         )
-        for number, (source, folder) in enumerate(
-            zip(sources, choose_folders(sources, out, outlines=not paths), strict=True)
-        )
-    ]
-    about = {"workers": 1} if plan is None else vars(plan)
-    record = RunRecord(out / RUN_FILE, sources, dict(about))
-    run = _Run(out, record, every_note, progress, on_outcome, on_standing, spare=plan is not None)
-    with run.recorded():
-        if plan is None:
-            run.here(tasks, model)
-        elif isinstance(workers, Workers):
-            run.on_workers(tasks, model, config, workers)
-        else:
-            run.tell(0)
-            with Workers(plan, out, paths) as started:
-                run.on_workers(tasks, model, config, started)
-    return run.ended()
+        with run.recorded():
+            if plan is None:
+                run.here(tasks, model)
+            elif isinstance(workers, Workers):
+                run.on_workers(tasks, model, config, workers)
+            else:
+                run.tell(0)
+                with Workers(plan, out, paths) as started:
+                    run.on_workers(tasks, model, config, started)
+        return run.ended()
 
 
 class _Run:

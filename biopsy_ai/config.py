@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,6 +41,20 @@ STAINS = (
     "if",
 )
 """Stain names that ``AnalysisConfig.stain`` takes."""
+
+_STAIN_WORDS = {
+    "h&e": "he",
+    "hae": "he",
+    "gomori": "trichrome",
+    "masson": "trichrome",
+    "siriusred": "sirius_red",
+    "picrosiriusred": "sirius_red",
+    "nadh-tr": "nadh",
+    "immunofluorescence": "if",
+}
+
+KNOWN_CHANNELS = ("border", "nuclei", "I", "IIA", "IIX")
+"""Channel names that mean something; others are kept and not looked at."""
 
 MPP_MIN, MPP_MAX = 0.05, 5.0
 """Plausible pixel sizes of a light microscope, µm. [default, the user cannot change it]"""
@@ -235,9 +252,7 @@ class AnalysisConfig(_Section):
     @field_validator("stain")
     @classmethod
     def _known_stain(cls, value: str) -> str:
-        if value not in STAINS:
-            raise ValueError(f"unknown stain {value!r}; choose one of {', '.join(STAINS)}")
-        return value
+        return read_stain(value)
 
     @field_validator("region")
     @classmethod
@@ -265,8 +280,26 @@ class AnalysisConfig(_Section):
         return known
 
 
+def read_stain(text: str) -> str:
+    """Read the name of a stain as people write it: ``H&E``, ``ATPase 9.4``, ``NADH-TR``.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `STAINS`.
+    """
+    word = text.lower().replace(" ", "").replace(",", ".")
+    word = re.sub(r"^atpase[:_-]?(ph)?(?=\d)", "atpase:", word)
+    word = _STAIN_WORDS.get(word, word)
+    if word not in STAINS:
+        raise ValueError(f"unknown stain {text!r}; choose one of {', '.join(STAINS)}")
+    return word
+
+
 def read_channels(text: str) -> dict[str, int]:
     """Read channel numbers by name, such as ``border=3,nuclei=0``.
+
+    `KNOWN_CHANNELS` may be written in any case.
 
     Raises
     ------
@@ -278,8 +311,26 @@ def read_channels(text: str) -> dict[str, int]:
         name, _, number = (piece.strip() for piece in part.partition("="))
         if not name or not number.isdecimal():
             raise ConfigError(f"{part!r} is not a name and a channel number, such as border=3")
+        name = _channel_name(name)
+        if name in channels:
+            raise ConfigError(f"channel {name} is named twice: {text}")
         channels[name] = int(number)
     return channels
+
+
+def _channel_name(name: str) -> str:
+    known = {each.lower(): each for each in KNOWN_CHANNELS}
+    if name.lower() in known:
+        return known[name.lower()]
+    # words alone: II and IIC are near to IIA, too
+    words = [word for word in known if not word.startswith("i")]
+    near = get_close_matches(name.lower(), words, n=1, cutoff=0.7)
+    if near:
+        raise ConfigError(
+            f"channel {name!r} means nothing; did you mean {known[near[0]]}? Channels that are "
+            f"looked at are {', '.join(KNOWN_CHANNELS)}."
+        )
+    return name
 
 
 def make_config(**values: Any) -> AnalysisConfig:
@@ -287,11 +338,16 @@ def make_config(**values: Any) -> AnalysisConfig:
     try:
         return AnalysisConfig(**values)
     except ValidationError as error:
-        lines = (
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise ConfigError("; ".join(lines)) from None
+        raise ConfigError("; ".join(map(_complaint, error.errors()))) from None
+
+
+def _complaint(item: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, in words for those who do not know Python."""
+    name = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting; the README lists all"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"
 
 
 def load_config(path: str | Path) -> AnalysisConfig:
@@ -302,7 +358,10 @@ def load_config(path: str | Path) -> AnalysisConfig:
         raise ConfigError(f"{path}: the configuration cannot be read ({error})") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a YAML mapping of settings, such as 'stain: he'")
-    return make_config(**values)
+    try:
+        return make_config(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def save_config(config: AnalysisConfig, path: str | Path) -> None:

@@ -197,6 +197,8 @@ def told_types(typing: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, Any]
         Columns ``type`` and ``type_i_posterior``, as they are now.
     """
     summary = {**typing, **count_types(frame)}
+    if summary["n_undetermined"] == 0:
+        summary["why_no_shares"] = None
     if summary.get("assessable") or not sum(summary["counts"].values()):
         return summary
     hybrids = bool(np.isin(frame["type"].to_numpy(str), NEITHER).any())

@@ -87,6 +87,7 @@ class AnalysisForm(JobForm):
         self.model = narrow_combo(
             "Outlines the fibers: a bundled model, or the one from the settings"
         )
+        self._own_model = ""
         self.views = narrow_combo(
             "Mirror images of the section over which the network averages: with four it "
             "finds fewer false fibers, draws outlines a little better, misses some faint borders, "
@@ -186,8 +187,10 @@ class AnalysisForm(JobForm):
         self.region.setCurrentIndex(max(self.region.findData(chosen), 0))
 
     def show_models(self, own: str) -> None:
-        """Offer the bundled models and that of the settings, which is chosen at first."""
-        offer_models(self.model, own, self.model.currentData() or own)
+        """Offer the bundled models and that of the settings, which is chosen where it is new."""
+        chosen = self.model.currentData() if own == self._own_model else own
+        self._own_model = own
+        offer_models(self.model, own, chosen)
 
     def _set_tab_order(self) -> None:
         in_order = (

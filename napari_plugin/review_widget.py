@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -343,12 +344,14 @@ class ReviewWidget(QWidget):
 
 
 def _in_words(entry: Any) -> str:
-    """An entry of the history, as a line."""
-    labels = [int(label) for label in entry["labels"]]
-    named = ", ".join(str(label) for label in labels[:5]) + (" …" if len(labels) > 5 else "")
+    """An entry of the history, as a line, in the time of this computer."""
+    try:
+        when = f"{datetime.fromisoformat(entry['utc']).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        # as a log that was changed by hand has it
+        when = entry["utc"]
     taken_back = " (taken back)" if entry["undone"] else ""
-    when = str(entry["utc"])[:16].replace("T", " ")
-    return f"{when}  {entry['operation']} {named}{taken_back}, {entry['user']}"
+    return f"{when}  {entry['text']}{taken_back}, {entry['user']}"
 
 
 def _selection_in_words(review: Review, labels: NDArray[np.int64]) -> str:

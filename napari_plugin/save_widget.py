@@ -50,6 +50,7 @@ class SaveWidget(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._sections = sections_of(napari_viewer)
+        self._section: OpenSection | None = None
         self._work: Work | None = None
         self._report: Path | None = None
         self.section_name = words()
@@ -104,6 +105,10 @@ class SaveWidget(QWidget):
 
     def _on_active(self, *_: Any) -> None:
         section = self._sections.active
+        if section is not self._section:
+            # what was said of one section does not hold for another
+            self.whole.setChecked(False)
+            self._section = section
         self.section_name.setText(NO_SECTION if section is None else section.review.saved.name)
         if section is not None and not self.training_folder.text():
             named = read_settings().results_folder
@@ -198,6 +203,9 @@ class SaveWidget(QWidget):
 def _saved(section: OpenSection, folder: Path) -> str:
     """Show what was measured anew, and say where it stands."""
     if section.is_open:
+        if not section.review.summary_is_current:
+            # something was changed meanwhile, and is not in what was saved
+            section.rescore()
         section.show_again()
     return f"The reviewed results stand in {folder}."
 

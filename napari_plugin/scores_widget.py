@@ -120,6 +120,8 @@ class ScoresWidget(QWidget):
             return ""
         if self._section.is_rescoring:
             return "The fibers have changed; the scores are being made again …"
+        if not self._section.review.summary_is_current:
+            return "The fibers have changed since the scores were made."
         n = int((~self._section.review.history()["undone"]).sum())
         return f"With {n} {'change' if n == 1 else 'changes'} of the review." if n else ""
 

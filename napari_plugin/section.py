@@ -387,9 +387,9 @@ def open_results(
         if image is not None:
             image.close()
         raise
-    sections.add(section)
     if not review.summary_is_current:
         section.rescore()
+    sections.add(section)
     if problem:
         section.tell(problem)
     return section

@@ -79,6 +79,7 @@ def test_without_a_command_help_is_shown() -> None:
         (["analyze", "SLIDE", "--nonsense"], "--nonsense"),
         (["analyze", "SLIDE", "--mpp", "half"], "--mpp"),
         (["analyze", "SLIDE", "--mpp", "1,2,3"], "--mpp"),
+        (["analyze", "SLIDE", "--mpp", "0,5"], "write 0.5"),
         (["analyze", "SLIDE", "--stain", "giemsa"], "giemsa"),
         (["analyze", "SLIDE", "--channels", "border"], "--channels"),
         (["analyze", "SLIDE", "--channels", "border=red"], "--channels"),

@@ -13,6 +13,7 @@ from biopsy_ai.config import (
     MeasurementConfig,
     load_config,
     make_config,
+    read_channels,
     save_config,
 )
 from biopsy_ai.errors import ConfigError
@@ -63,6 +64,31 @@ def test_every_stain_is_taken(stain: str) -> None:
 def test_bad_values_are_named(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make_config(**values)
+
+
+@pytest.mark.parametrize(
+    ("text", "stain"), [("HE", "he"), ("H&E", "he"), ("ATPase 9.4", "atpase:9.4"), ("IF", "if")]
+)
+def test_stains_may_be_written_as_people_do(text: str, stain: str) -> None:
+    assert make_config(stain=text).stain == stain
+
+
+def test_settings_that_do_not_exist_are_told_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    path.write_text("stian: he\n")
+    with pytest.raises(ConfigError, match=r"lab\.yaml: stian: there is no such setting"):
+        load_config(path)
+    with pytest.raises(ConfigError, match="^stain: unknown stain 'blue'"):
+        make_config(stain="blue")
+
+
+def test_channels_are_read_in_any_case_and_slips_are_told() -> None:
+    found = read_channels("Border=3, NUCLEI=0,iix=1,collagen VI=2")
+    assert found == {"border": 3, "nuclei": 0, "IIX": 1, "collagen VI": 2}
+    with pytest.raises(ConfigError, match="'nucleus' means nothing; did you mean nuclei"):
+        read_channels("border=3,nucleus=0")
+    with pytest.raises(ConfigError, match="border is named twice"):
+        read_channels("border=3,Border=2")
 
 
 def test_saved_config_is_read_back(tmp_path: Path) -> None:

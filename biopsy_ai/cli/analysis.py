@@ -315,13 +315,19 @@ def _with_region(settings: AnalysisConfig, file: Path, slides: list[Path]) -> An
 
 
 def _expand(given: list[Path]) -> list[Path]:
-    from biopsy_ai.slides import find_slides
+    from biopsy_ai.slides.formats import find_other_pictures, find_slides
 
     paths: list[Path] = []
     problems: list[str] = []
     for path in _without_patterns(given):
         try:
             paths.extend(find_slides(path) if path.is_dir() else [path])
+            if path.is_dir() and (others := find_other_pictures(path)):
+                names = ", ".join(other.name for other in others[:5])
+                say(
+                    f"{path}: {len(others)} pictures of formats that cannot be read are left out "
+                    f"({names}{', ...' if len(others) > 5 else ''}); save them as TIFF or PNG"
+                )
         except (SlideReadError, OSError) as error:
             # Like a missing slide, one bad folder among others is reported when its turn comes.
             paths.append(path)

@@ -24,6 +24,14 @@ def parse_mpp(text: str | None) -> float | tuple[float, float] | None:
     if len(values) == 1:
         return values[0]
     if len(values) == 2:
+        first, second = text.split(",")
+        if values[0] != values[1] and first.strip().isdecimal() and second.strip().isdecimal():
+            raise typer.BadParameter(
+                f"{text!r} has a comma: write {first.strip()}.{second.strip()} for one number, or "
+                f"{values[0]},{values[1]} for pixels that are {values[0]} µm high and "
+                f"{values[1]} µm wide",
+                param_hint="'--mpp'",
+            )
         return values[0], values[1]
     raise typer.BadParameter(
         f"{text!r} is not a pixel size in µm, such as 0.5 or 0.5,0.5 (y,x)", param_hint="'--mpp'"

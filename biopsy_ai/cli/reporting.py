@@ -25,8 +25,7 @@ Debug = Annotated[
     bool,
     typer.Option(
         "--debug",
-        help="Print the traceback of an error, and the log. "
-        "Example: biopsy-ai analyze section.svs --debug",
+        help="Print the traceback of an error, and the log. Example: biopsy-ai COMMAND ... --debug",
     ),
 ]
 

@@ -28,11 +28,20 @@ class Teller:
         Where programs listen; None for people.
     bars
         Progress bars to put aside before anything is said.
+    skip_problems
+        Whether pictures with problems are left out.
     """
 
-    def __init__(self, events: JsonLines | None, bars: StageBars | JsonLines) -> None:
+    def __init__(
+        self,
+        events: JsonLines | None,
+        bars: StageBars | JsonLines,
+        *,
+        skip_problems: bool = False,
+    ) -> None:
         self._events = events
         self._bars = bars
+        self._skip_problems = skip_problems
 
     def dataset(self, checked: CheckedDataset) -> None:
         """Tell what a dataset holds, and what is wrong with it."""
@@ -59,6 +68,9 @@ class Teller:
         self._bars.close()
         for note in checked.dataset.notes:
             say(f"Note: {note}")
+        if self._skip_problems:
+            for problem in checked.dataset.problems:
+                say(f"Left out: {problem}")
         by = f", corrected by {', '.join(checked.reviewers)}" if checked.reviewers else ""
         say(
             f"{_counted(len(checked.items), 'picture')} of "
@@ -123,6 +135,7 @@ def check_only(
     bars: Any,
     teller: Teller,
     *,
+    skip_problems: bool,
     outlines: bool = True,
 ) -> None:
     """Check a dataset and train nothing.
@@ -133,6 +146,8 @@ def check_only(
         Model to begin from: what it has learned from is not held out.
     seed
         Of the choice of what is held out.
+    skip_problems
+        Whether pictures with problems will be left out.
     outlines
         Whether pictures and labels are checked, too, and not the reviewed fibers alone.
     """
@@ -153,7 +168,7 @@ def check_only(
     else:
         checked = check_measured(dataset, **chosen)
     teller.dataset(checked)
-    checked.refuse_problems()
+    checked.refuse_problems(skip=skip_problems)
 
 
 def _figures(found: Comparison | None) -> dict[str, Any] | None:

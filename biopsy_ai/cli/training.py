@@ -316,7 +316,7 @@ def train(
         from biopsy_ai.training.collection import ItemOptions
 
         options = ItemOptions(mpp, _border(channels), stain, license, partly)
-        teller = Teller(events, bars)
+        teller = Teller(events, bars, skip_problems=skip_problems)
         learned = _learned(learn)
         if check:
             check_only(
@@ -327,6 +327,7 @@ def train(
                 seed,
                 bars,
                 teller,
+                skip_problems=skip_problems,
                 outlines="outlines" in learned,
             )
             return

@@ -161,7 +161,10 @@ class FiberEvaluation:
             row[f"{name}_limit_lower_{unit}"] = agreement.lower
             row[f"{name}_limit_upper_{unit}"] = agreement.upper
         for number, name in enumerate(_SIZE_NAMES):
-            found, whole = self.found_by_size[number] if self.found_by_size else (0, 0)
+            if self.found_by_size is None:
+                row[f"recall_{name}"] = row[f"n_true_{name}"] = float("nan")
+                continue
+            found, whole = self.found_by_size[number]
             row[f"recall_{name}"] = ratio(found, whole)
             row[f"n_true_{name}"] = whole
         row["n_ignored_predicted"] = self.n_ignored_predicted

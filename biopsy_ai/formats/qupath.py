@@ -54,6 +54,13 @@ TYPE_COLORS: dict[str, tuple[int, int, int]] = {
 """By fiber type, in the order of legends. Types that stand beside each other in one section are
 told apart by any color vision; the hybrids, which are rarer, are hatched besides."""
 
+REGION_FILLED = 0.3
+"""Least share of a region that the annotations in it fill; nuclei fill less of a fiber.
+[default]"""
+
+REGION_FIBERS = 5
+"""Annotations from which on they need not, if they are most of the file. [default]"""
+
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "biopsy-ai")
 _UNITS = {"um2": "µm^2", "um": "µm", "deg": "°", "px": "px"}
 
@@ -107,8 +114,9 @@ def read_geojson(path: str | Path) -> ReadOutlines:
     A feature collection, a list of features, one feature or one geometry; plain, gzipped or
     zipped. Annotations, detections and cells (their outer boundary) are taken, with Polygon or
     MultiPolygon geometry. A fiber keeps the number in ``metadata.label`` or in its name
-    ("fiber 12", "12"); others are numbered in the order of the file. Where a file holds
-    detections or cells, an annotation around several of them is a region and no fiber.
+    ("fiber 12", "12"); others are numbered in the order of the file. An annotation around
+    several detections or cells is a region and no fiber, and so is one around several other
+    annotations that fill much of it, or that are most of the file; nuclei inside a fiber do not.
 
     Parameters
     ----------
@@ -374,27 +382,38 @@ def _proposed_label(feature: Mapping[str, Any]) -> int | None:
 def _regions(
     found: list[tuple[Mapping[str, Any], tuple[NDArray[np.float64], ...]]],
 ) -> set[int]:
-    """Find the annotations that surround the middle of two or more detections or cells."""
-    kinds = [_object_type(feature) for feature, _ in found]
-    inner = [i for i, kind in enumerate(kinds) if kind in ("detection", "cell", "tile")]
-    if len(inner) < 2 or len(inner) == len(found):
+    """Find the annotations that are drawn around fibers and are none themselves."""
+    from scipy.spatial import KDTree
+
+    kinds = np.array([_object_type(feature) for feature, _ in found])
+    annotations = np.flatnonzero(kinds == "annotation")
+    if not len(annotations) or len(found) < 3:
         return set()
-    corners = np.array([(found[i][1][0].min(axis=0), found[i][1][0].max(axis=0)) for i in inner])
+    corners = np.array([(rings[0].min(axis=0), rings[0].max(axis=0)) for _, rings in found])
     middles = corners.mean(axis=1)
-    return {
-        i
-        for i, (_, rings) in enumerate(found)
-        if kinds[i] == "annotation" and _surrounds_two(rings, middles)
-    }
+    areas = np.array([ring_area(rings[0]) for _, rings in found])
+    found_by_program = np.isin(kinds, ("detection", "cell", "tile"))
+    tree = KDTree(middles)
+    reach = (corners[:, 1] - corners[:, 0]).max(axis=1) / 2
+    n_close = tree.query_ball_point(
+        middles[annotations], reach[annotations], p=np.inf, return_length=True
+    )
+    regions = set()
+    for i in annotations[n_close > 2]:
+        close = tree.query_ball_point(middles[i], reach[i], p=np.inf)
+        # nothing surrounds what is as large as itself
+        smaller = [k for k in close if areas[k] < areas[i] / 2]
+        around = [k for k in smaller if _holds(found[i][1], middles[k])]
+        if len(around) < 2:
+            continue
+        much = areas[around].sum() >= REGION_FILLED * areas[i]
+        most = len(around) >= max(REGION_FIBERS, (len(found) - 1) / 2)
+        if np.count_nonzero(found_by_program[around]) >= 2 or much or most:
+            regions.add(int(i))
+    return regions
 
 
-def _surrounds_two(rings: tuple[NDArray[np.float64], ...], points: NDArray[np.float64]) -> bool:
-    low = np.min([ring.min(axis=0) for ring in rings], axis=0)
-    high = np.max([ring.max(axis=0) for ring in rings], axis=0)
-    inside = 0
-    for x, y in points[((points >= low) & (points <= high)).all(axis=1)]:
-        # the point is the center of the only pixel of a mask
-        inside += bool(fill_rings(rings, (1, 1), origin=(x - 0.5, y - 0.5)).any())
-        if inside == 2:
-            return True
-    return False
+def _holds(rings: tuple[NDArray[np.float64], ...], point: NDArray[np.float64]) -> bool:
+    # the point is the center of the only pixel of a mask
+    x, y = point
+    return bool(fill_rings(rings, (1, 1), origin=(x - 0.5, y - 0.5)).any())

@@ -59,7 +59,8 @@ def read_type_table(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``label`` (int) and ``type`` (a word of `WORDS`), in the order of the file.
+        ``label`` (int) and ``type`` (a word of `WORDS`), in the order of the file, whose name
+        stands in ``attrs["file"]``.
 
     Raises
     ------
@@ -105,6 +106,7 @@ def read_type_table(path: str | Path) -> pd.DataFrame:
     if not found:
         raise TypesReadError(f"{path}: the table of types names no fiber")
     frame = pd.DataFrame({"label": list(found), "type": list(found.values())})
+    frame.attrs["file"] = str(path)
     return frame.astype({"label": "int64", "type": object})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from biopsy_ai.measure.reference import DEFAULTS, Limits
+from biopsy_ai.measure.type_class import TYPE_II_KINDS
 from biopsy_ai.patterns.stain_polarity import UNDETERMINED
 from biopsy_ai.patterns.type_mixture import Floats
 
@@ -73,6 +74,25 @@ def combine_channels(
         column[known] = posterior[:, k] if known.any() else np.empty(0)
         types[kind] = types[kind] + column if kind in types else column
     return types, by_exclusion
+
+
+def find_why_no_shares(positive: list[str], by_exclusion: str) -> str | None:
+    """Say why shares of types would be wrong; None where type I can be told from type II.
+
+    Parameters
+    ----------
+    positive : list of str
+        Channels in which fibers stand out.
+    by_exclusion : str
+        From `combine_channels`.
+    """
+    told = {*positive, by_exclusion}
+    if "I" in told and told & {"II", *TYPE_II_KINDS}:
+        return None
+    return (
+        f"no channel parts type I from type II: what is negative in {', '.join(positive)} may be "
+        f"of type {'II' if 'I' in told else 'I'} or not; name one more channel"
+    )
 
 
 def name_combination(held: list[str]) -> str:

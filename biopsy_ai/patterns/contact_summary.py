@@ -40,12 +40,12 @@ def summarize_contacts(contacts: Contacts, limits: Limits = DEFAULTS) -> dict[st
         note = "no fiber has neighbors on all sides"
     elif sides is not None and sides < low:
         note = (
-            f"inner fibers meet {sides:.1f} others within {contacts.max_gap_um:.1f} µm, fewer than "
+            f"inner fibers meet {sides:.2f} others within {contacts.max_gap_um:.1f} µm, fewer than "
             f"the {low:g} of a plausible mosaic: fibers may be missed, or lie apart"
         )
     elif sides is not None and sides > high:
         note = (
-            f"inner fibers meet {sides:.1f} others, more than the {high:g} of a plausible mosaic: "
+            f"inner fibers meet {sides:.2f} others, more than the {high:g} of a plausible mosaic: "
             "there are fibers in pieces"
         )
     if np.isfinite(contacts.widened_from_um):

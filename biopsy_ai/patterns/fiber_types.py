@@ -17,6 +17,7 @@ from biopsy_ai.measure.type_class import TYPE_II_KINDS
 from biopsy_ai.patterns.channel_types import (
     check_channels,
     combine_channels,
+    find_why_no_shares,
     take_off_shine_through,
 )
 from biopsy_ai.patterns.stain_levels import level_posteriors
@@ -278,6 +279,7 @@ def _by_channels(
         tells_hybrids=len(positive) > 1,
         moved=border,
         notes=notes,
+        why_no_shares=find_why_no_shares(list(positive), by_exclusion),
     )
 
 
@@ -293,6 +295,7 @@ def _finish(
     tells_hybrids: bool,
     moved: TypeBorder | None,
     notes: list[str] | None = None,
+    why_no_shares: str | None = None,
 ) -> FiberTypes:
     entry = stain_entry(section.stain)
     notes = list(notes or [])
@@ -324,6 +327,7 @@ def _finish(
         "separation": separation,
         "polarity": {**polarity, "agrees": not against, "checks": checks},
         "by_exclusion": polarity.get("by_exclusion"),
+        "why_no_shares": why_no_shares,
         "tells_hybrids": tells_hybrids,
         "posterior_from": section.limits.reference("type_posterior_from").as_dict(),
         "n_small_left_out": small,
@@ -362,7 +366,8 @@ def _from_table(given: pd.DataFrame, table: pd.DataFrame, stain: str) -> FiberTy
     unknown = sorted(set(given["label"]) - set(table["label"]))
     if unknown:
         raise TypesReadError(
-            f"the table of types names fibers that are not there: "
+            f"{given.attrs.get('file', 'types')}: the table of types names fibers that are not "
+            "there: "
             f"{', '.join(map(str, unknown[:5]))}{' ...' if len(unknown) > 5 else ''}"
         )
     kinds = given.set_index("label")["type"].reindex(table["label"]).fillna("").to_numpy(str)

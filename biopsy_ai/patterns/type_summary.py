@@ -83,6 +83,8 @@ def summarize_types(
         if how is not None and how.get("why_not"):
             why_not = str(how["why_not"])
         return {"assessable": False, "why_not": why_not, "typing": how}
+    if how is not None and how.get("why_no_shares"):
+        return {"assessable": False, "why_not": str(how["why_no_shares"]), "typing": how}
     kept = ~is_excluded(table)
     if not (told & kept).any():
         return {

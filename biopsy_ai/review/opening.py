@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from biopsy_ai.errors import BiopsyError, ReviewError
 from biopsy_ai.formats.label_image import LABELS_FILE
 from biopsy_ai.formats.read_tables import read_fibers_csv
 from biopsy_ai.formats.tables import printable
+from biopsy_ai.named_lock import account_name
 from biopsy_ai.report.save import is_complete
 from biopsy_ai.result_names import FIBERS_FILE, REVIEWED_FOLDER, SUMMARY_FILE
 from biopsy_ai.review.lock import ReviewLock
@@ -94,12 +94,3 @@ def read_reviewed(folder: Path, log_sha256: str) -> tuple[pd.DataFrame, dict[str
     except (OSError, ValueError, KeyError, TypeError, BiopsyError):
         # they can be made again
         return None
-
-
-def account_name() -> str:
-    """The name of the account that runs the program."""
-    try:
-        return printable(getpass.getuser())
-    # what is raised where an account has no name differs between systems and versions
-    except Exception:
-        return "unknown"

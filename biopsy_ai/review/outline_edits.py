@@ -100,9 +100,12 @@ def _points(
 ) -> NDArray[np.float64]:
     """Points that a user drew, in pixels of the label image, none twice in a row."""
     try:
-        points = np.asarray(points_um, np.float64).reshape(-1, 2)
+        points = np.asarray(points_um, np.float64)
+        if points.size and (points.ndim != 2 or points.shape[1] != 2):
+            raise ValueError("no two numbers for each point")
     except (TypeError, ValueError):
         raise ReviewError("what was drawn is no list of points (y, x). Draw it again.") from None
+    points = points.reshape(-1, 2)
     if not np.isfinite(points).all():
         raise ReviewError("what was drawn has points without a place. Draw it again.")
     if len(points):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from biopsy_ai.review.entry import Fields
 from biopsy_ai.review.fields import decide
 from biopsy_ai.review.logged_section import LoggedSection
 from biopsy_ai.review.opening import Opened
+from biopsy_ai.review.outline_edits import LARGEST_LABEL
 from biopsy_ai.review.vocabulary import check_condition, check_reason, check_type
 
 
@@ -114,9 +115,10 @@ class Review(LoggedSection):
             (y, x) of the vertices from the top left corner of the image, µm.
         """
         with self._guard:
-            edit = outline_edits.split(self._section, int(label), line_um, self._next_label)
+            label = _whole(label)
+            edit = outline_edits.split(self._section, label, line_um, self._next_label)
             text = f"fiber {label} parted into {name_fibers(edit.outlined)}"
-            taken = self._section.decisions.get(int(label), {})
+            taken = self._section.decisions.get(label, {})
             kept = {name: value for name, value in taken.items() if name != "accepted"}
             inherited: Fields = {
                 new: {name: ("", value) for name, value in kept.items()} for new in edit.parents
@@ -127,8 +129,9 @@ class Review(LoggedSection):
     def redraw(self, label: int, outline_um: Any) -> Change:
         """Replace the outline of a fiber, in the coordinates of `split`."""
         with self._guard:
-            edit = outline_edits.redraw(self._section, int(label), outline_um)
-            return self._do("redraw", [int(label)], f"fiber {label} drawn anew", edit=edit)
+            label = _whole(label)
+            edit = outline_edits.redraw(self._section, label, outline_um)
+            return self._do("redraw", [label], f"fiber {label} drawn anew", edit=edit)
 
     def draw(self, outline_um: Any) -> Change:
         """Add a fiber, by an outline in the coordinates of `split`."""
@@ -203,8 +206,10 @@ class Review(LoggedSection):
 
     def _labels(self, labels: int | Iterable[int]) -> list[int]:
         """Labels given by a user, each once, in order; `ReviewError` if one is of no fiber."""
-        some = [labels] if isinstance(labels, int | np.integer) else labels
-        ordered = sorted({int(label) for label in some})
+        # the letters of a text are no labels
+        several = isinstance(labels, Iterable) and not isinstance(labels, str | bytes)
+        some = cast("Iterable[Any]", labels if several else [labels])
+        ordered = sorted({_whole(label) for label in some})
         if not ordered:
             raise ReviewError("no fiber is selected. Select one or more.")
         self._section.rows_of(ordered)
@@ -225,3 +230,16 @@ class Review(LoggedSection):
             if not fields:
                 raise ReviewError(f"{text.format(name_fibers(some))} already.")
             return self._do(operation, some, text.format(name_fibers(some)), fields=fields)
+
+
+def _whole(label: Any) -> int:
+    """A label given by a user; `ReviewError` if it is no whole number."""
+    is_number = isinstance(label, int | float | np.integer | np.floating)
+    if (
+        not is_number
+        or isinstance(label, bool)
+        or not abs(label) <= LARGEST_LABEL
+        or label != int(label)
+    ):
+        raise ReviewError(f"{label!r} is no number of a fiber. Give whole numbers, such as 12.")
+    return int(label)

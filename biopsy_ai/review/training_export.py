@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,8 @@ def export_training(
     section
         What was reviewed.
     folder
-        Of the data set, made if missing. What was written of this section before is replaced.
+        Of the data set, made if missing. What was written of this section before is replaced;
+        another region of the slide stays.
     whole_section
         Whether every fiber was looked at, so that there is none where none is outlined. Without
         it only fibers that a person accepted or changed, and what was deleted, are known.
@@ -223,24 +225,40 @@ def _near(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _make_room(section: ReviewedSection, folder: Path) -> str:
     """Take what was exported of a section before out of the data set, and name it.
 
-    Slides of the same name are told apart by their hash.
+    Slides of the same name are told apart by their hash, regions of one slide by a number besides.
     """
     name = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "_", section.saved.name).strip(" .") or "section"
-    own, is_taken = _image_sha256(section), False
+    own, taken = _image_sha256(section), []
     for item in sorted(folder.glob(f"*/{ITEM_FILE}")):
-        if _hash_of(item) == own:
+        if _origin_of(item) == (own, _region(section)):
             remove_result(item)
         else:
-            is_taken |= re.fullmatch(re.escape(name) + r"(_\d+_\d+)?", item.parent.name) is not None
-    return f"{name}-{own[:8]}" if is_taken else name
+            taken.append(item.parent.name)
+    hashed = f"{name}-{own[:8]}"
+    names = chain((name, hashed), (f"{hashed}-{number}" for number in count(2)))
+    return next(free for free in names if not any(_is_part(item, free) for item in taken))
 
 
-def _hash_of(item: Path) -> str:
+def _is_part(item: str, name: str) -> bool:
+    """Whether a folder is that of a section of a name, or of a window of it."""
+    return re.fullmatch(re.escape(name) + r"(_\d+_\d+)?", item) is not None
+
+
+def _origin_of(item: Path) -> tuple[str, Any]:
+    """Hash of the slide, and the region, that an item was made of."""
     try:
         read = load_yaml(item.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        return ""
-    return str(read.get("image_sha256") or "") if isinstance(read, dict) else ""
+        return "", None
+    if not isinstance(read, dict):
+        return "", None
+    return str(read.get("image_sha256") or ""), read.get("region")
+
+
+def _region(section: ReviewedSection) -> list[list[float]] | None:
+    """Corners of the region that was analyzed, as an item holds them; None for the whole."""
+    region = section.saved.config.region
+    return None if region is None else [list(corner) for corner in region]
 
 
 def _image_sha256(section: ReviewedSection) -> str:
@@ -293,6 +311,9 @@ def _item(section: ReviewedSection) -> dict[str, Any]:
         "n_edits": int(record.get("n_edits") or 0),
         "biopsy_ai_version": __version__,
     }
+    region = _region(section)
+    if region is not None:
+        item["region"] = region
     if patient:
         item["patient"] = str(patient)
     if channel is not None:

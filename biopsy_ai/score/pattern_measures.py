@@ -78,8 +78,9 @@ def measure_types(
     names = ("type_predominance", "type_2_atrophy", "type_1_atrophy")
     typed = section.measured & (section.classes != "")
     n = int(np.count_nonzero(typed))
-    if not n:
-        why_not = str(section.part("types").get("why_not") or "the fibers were not typed")
+    types = section.part("types")
+    if not n or types.get("assessable") is False:
+        why_not = str(types.get("why_not") or "the fibers were not typed")
         return dict.fromkeys(names, missing(why_not))
     of = {kind: typed & (section.classes == kind) for kind in ("I", "II")}
     share = 100.0 * drawn.share(of["I"], typed)

@@ -134,7 +134,7 @@ def _pattern_notes(
 ) -> None:
     traps = evidence.traps
     share = measured.get("type_predominance")
-    if share is not None and not share.why_not:
+    if share is not None and not share.why_not and share.n >= evidence.verdict.least_fibers:
         most = max(share.value, 100.0 - share.value)
         if most >= traps.predominant_from:
             more = "I" if share.value > 50 else "II"

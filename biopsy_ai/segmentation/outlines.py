@@ -17,6 +17,7 @@ from biopsy_ai.formats.label_image import MAX_PX, load_label_image
 from biopsy_ai.formats.outline_files import ReadOutlines
 from biopsy_ai.formats.qupath import read_geojson
 from biopsy_ai.labels import allocate_labels, find_boxes
+from biopsy_ai.segmentation.label_pieces import tell_of_pieces
 
 if TYPE_CHECKING:
     from biopsy_ai.segmentation.result import Segmentation
@@ -26,6 +27,9 @@ OUTSIDE_PX = 1.0
 
 EDGE_UM = 5.0
 """Room beyond the last outline where no image says how far the field reached, µm."""
+
+CUT_FROM = 0.05
+"""Least share of an outline that lies under smaller ones to be worth telling. [default]"""
 
 RASTER_PX = 4096
 """Outlines are drawn in squares of this side, a multiple of the chunks of large label images."""
@@ -80,13 +84,13 @@ def read_outlines(
         "format": kind,
         "n_skipped": 0,
         "field_known": True,
-        "warnings": [],
     }
+    warnings: list[str] = []
     if kind == "label image":
-        labels, mpp = _read_labels(path, mpp, shape, provenance)
+        labels, mpp = _read_labels(path, mpp, shape, provenance, warnings)
     else:
         read = read_geojson(path) if kind == "GeoJSON" else read_roiset(path)
-        labels, mpp = _draw(path, read, mpp, shape, provenance)
+        labels, mpp = _draw(path, read, mpp, shape, provenance, warnings)
     ids, boxes = find_boxes(labels)
     if len(ids) == 0:
         raise OutlineReadError(f"{path}: holds no fiber outlines. Check that it is the right file.")
@@ -95,10 +99,12 @@ def read_outlines(
         n_skipped = read.n_skipped + len(read.outlines) - len(ids)
         provenance["n_skipped"] = n_skipped
         if n_skipped:
-            provenance["warnings"] = [
+            warnings.append(
                 f"{path}: {n_skipped} objects outline no fiber of their own (points, lines, "
                 "regions, shapes without a pixel or on top of each other) and were left out."
-            ]
+            )
+    warnings += [f"{path}: {words}" for words in tell_of_pieces(labels, ids, boxes)]
+    provenance["warnings"] = warnings
     return _segmentation(labels, mpp, ids, boxes, provenance)
 
 
@@ -154,6 +160,7 @@ def _read_labels(
     mpp: tuple[float, float] | None,
     shape: tuple[int, int] | None,
     provenance: dict[str, object],
+    warnings: list[str],
 ) -> tuple[Any, tuple[float, float]]:
     from biopsy_ai.slides.pixel_size import is_plausible, resolve_pixel_size
 
@@ -162,8 +169,8 @@ def _read_labels(
         provenance["format"] = "mask, its connected parts numbered"
     rows, columns = file.labels.shape
     if shape is None or (rows, columns) == tuple(shape):
-        used, source, warnings = resolve_pixel_size(path, file.stated, mpp)
-        provenance["warnings"] = warnings
+        used, source, told = resolve_pixel_size(path, file.stated, mpp)
+        warnings += told
         provenance["mpp_source"] = source if shape is None else "the image"
         return file.labels, used
     # another grid than the image's: both pixel sizes must say so
@@ -190,6 +197,7 @@ def _draw(
     mpp: tuple[float, float] | None,
     shape: tuple[int, int] | None,
     provenance: dict[str, object],
+    warnings: list[str],
 ) -> tuple[Any, tuple[float, float]]:
     from biopsy_ai.slides.pixel_size import HOW_TO_GIVE
 
@@ -215,7 +223,13 @@ def _draw(
         shape = (max(1, int(extent[0])), max(1, int(extent[1])))
     _check_fit(path, polygons, shape)
     labels = allocate_labels(shape)
-    draw_polygons(labels, polygons)
+    cut = draw_polygons(labels, polygons)
+    n_cut = int(np.count_nonzero((cut >= CUT_FROM) & (cut < 1)))
+    if n_cut:
+        warnings.append(
+            f"{path}: {n_cut} of {len(polygons)} outlines lie partly under smaller ones, which "
+            f"take the common pixels: up to {100 * cut[cut < 1].max():.0f} % of their area."
+        )
     return labels, mpp
 
 
@@ -238,7 +252,7 @@ def _check_fit(
         )
 
 
-def draw_polygons(labels: Any, polygons: list[tuple[int, list[Polygon]]]) -> None:
+def draw_polygons(labels: Any, polygons: list[tuple[int, list[Polygon]]]) -> NDArray[np.float64]:
     """Draw polygons into a label image; where they overlap, the smallest is on top.
 
     Parameters
@@ -248,6 +262,11 @@ def draw_polygons(labels: Any, polygons: list[tuple[int, list[Polygon]]]) -> Non
     polygons
         Label and rings (row, column) of each fiber; what an odd number of rings surrounds is
         inside.
+
+    Returns
+    -------
+    (n,) ndarray of float
+        Share of the pixels of each polygon that went to smaller ones.
     """
     height, width = labels.shape
     areas = [-_area(rings) for _, rings in polygons]
@@ -256,6 +275,8 @@ def draw_polygons(labels: Any, polygons: list[tuple[int, list[Polygon]]]) -> Non
     high = np.array([np.max([r.max(axis=0) for r in rings], axis=0) for _, rings in polygons])
     first = np.clip(np.floor(low), 0, (height, width)).astype(np.int64)
     last = np.clip(np.ceil(high), 0, (height, width)).astype(np.int64)
+    drawn, kept = np.zeros((2, len(polygons)), dtype=np.int64)
+    numbers = np.array([label for label, _ in polygons], dtype=np.int64)
     for top in range(0, height, RASTER_PX):
         for left in range(0, width, RASTER_PX):
             bottom, right = min(top + RASTER_PX, height), min(left + RASTER_PX, width)
@@ -269,7 +290,12 @@ def draw_polygons(labels: Any, polygons: list[tuple[int, list[Polygon]]]) -> Non
                 label, rings = polygons[i]
                 inside = fill_rings(rings, (y1 - y0, x1 - x0), origin=(y0, x0))
                 square[y0 - top : y1 - top, x0 - left : x1 - left][inside] = label
+                drawn[i] += np.count_nonzero(inside)
             labels[top:bottom, left:right] = square
+            there, count = np.unique(square, return_counts=True)
+            seen = np.isin(numbers, there)
+            kept[seen] += count[np.searchsorted(there, numbers[seen])]
+    return np.asarray(1 - kept / np.maximum(drawn, 1))
 
 
 def _area(rings: list[Polygon]) -> float:

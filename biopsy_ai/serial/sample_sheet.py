@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from biopsy_ai.config import STAINS, AnalysisConfig, make_config, read_channels
+from biopsy_ai.config import AnalysisConfig, make_config, read_channels, read_stain
 from biopsy_ai.errors import ConfigError
 
 SUFFIX = ".csv"
@@ -28,16 +28,6 @@ COLUMNS = (
 )
 """Columns that a sample sheet may have, of which only ``path`` is needed."""
 
-_STAIN_WORDS = {
-    "h&e": "he",
-    "hae": "he",
-    "gomori": "trichrome",
-    "masson": "trichrome",
-    "siriusred": "sirius_red",
-    "picrosiriusred": "sirius_red",
-    "nadh-tr": "nadh",
-    "immunofluorescence": "if",
-}
 _SEX_WORDS = {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}
 _SIDE_WORDS = {"l": "left", "r": "right"}
 _SHOWN = 20
@@ -282,15 +272,6 @@ def _mpp(text: str) -> float | tuple[float, float]:
     return values[0] if len(values) == 1 else (values[0], values[1])
 
 
-def _stain(text: str) -> str:
-    word = text.lower().replace(" ", "").replace(",", ".")
-    word = re.sub(r"^atpase[:_-]?(ph)?(?=\d)", "atpase:", word)
-    word = _STAIN_WORDS.get(word, word)
-    if word not in STAINS:
-        raise ValueError(f"unknown stain {text!r}; choose one of {', '.join(STAINS)}")
-    return word
-
-
 def _one_of(words: Mapping[str, str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         word = words.get(text.lower(), text.lower())
@@ -310,7 +291,7 @@ def _age(text: str) -> float:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "stain": _stain,
+    "stain": read_stain,
     "mpp": _mpp,
     "muscle": str,
     "side": _one_of(_SIDE_WORDS),

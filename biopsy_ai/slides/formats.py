@@ -13,6 +13,9 @@ WHOLE_SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".
 SUPPORTED_SUFFIXES = (".png", ".jpg", ".jpeg", *TIFF_SUFFIXES, *WHOLE_SLIDE_SUFFIXES, ".zarr")
 """Suffixes, in lower case, of the files that `find_slides` takes from a folder."""
 
+OTHER_PICTURES = (".bmp", ".gif", ".webp", ".jp2", ".heic", ".lif", ".nd2", ".oib", ".oif", ".vsi")
+"""Suffixes, in lower case, of images that cannot be read; a folder may hold some."""
+
 _MAGIC = {
     b"\x89PNG\r\n\x1a\n": "png",
     b"\xff\xd8\xff": "jpeg",
@@ -155,6 +158,11 @@ def find_slides(paths: str | Path | Iterable[str | Path]) -> list[Path]:
             )
         found.update(dict.fromkeys(slides))
     return list(found)
+
+
+def find_other_pictures(folder: Path) -> list[Path]:
+    """List the images in a folder that `find_slides` passes over since they cannot be read."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in OTHER_PICTURES)
 
 
 def _is_slide(path: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from biopsy_ai.errors import NoTissueError
+from biopsy_ai.errors import NoTissueError, SlideReadError
 from biopsy_ai.region import CONTEXT_UM, Region, region_mask
 from biopsy_ai.slides.color import white_level
 
@@ -54,6 +54,13 @@ DARK_GROUND_UNCLEAR = (0.24, 0.42)
 """Between these shares the other kind occurs as well. [default]"""
 DIM = 0.25
 """Bright field is exposed to more than this share of white. [default]"""
+DIMMEST = 0.01
+"""Color of more than 8 bits whose brightest pixel is below this share of white holds 8 bits of
+something else, such as of whole numbers of 32 bits. [default]"""
+
+BRIGHTEST = 1.5
+"""Floating-point color may be this much brighter than white: sharpening overshoots. [default]"""
+
 _EVEN_SQUARES = 12
 _EVEN_SD = 0.02
 _SHADING_OD = 0.3
@@ -110,9 +117,12 @@ def tissue_mask(slide: Slide, stain: str = "auto", region: Region | None = None)
     ------
     NoTissueError
         The image is blank, or the region is.
+    SlideReadError
+        The colors do not reach from black to white of the type of the pixels.
     """
     image, mpp = slide.thumbnail(THUMBNAIL_MPP)
     white = white_level(slide.dtype)
+    _check_range(slide, float(image.max()), white)
     dark = stain == "if" or (stain == "auto" and has_dark_background(slide))
     if dark:
         mask, tissue = _fluorescent(image, mpp, slide.dtype.kind != "f")
@@ -138,6 +148,16 @@ def tissue_mask(slide: Slide, stain: str = "auto", region: Region | None = None)
         mask = mask & seen
         sought = None if sought is None else seen
     return TissueMask(mask, mpp, float(tissue.sum()) * mpp**2, sought)
+
+
+def _check_range(slide: Slide, brightest: float, white: float) -> None:
+    """Refuse colors that are stored in another range than that of their type."""
+    dim = slide.dtype != np.uint8 and 0 < brightest < DIMMEST * white
+    if slide.is_rgb and (dim or brightest > BRIGHTEST * white):
+        raise SlideReadError(
+            f"{slide.path}: the colors reach {brightest:.4g}, where white is {white:.4g} in pixels "
+            f"of type {slide.dtype}. Save the image with 8 or 16 bits per color, without a sign."
+        )
 
 
 def has_dark_background(slide: Slide) -> bool:

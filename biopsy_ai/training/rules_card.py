@@ -25,7 +25,7 @@ def rules_lines(spec: Mapping[str, Any]) -> list[str]:
     if network:
         lines += [f"The network is that of {network['name']} {network['version']}.", ""]
     lines += [
-        f"Refitted to {rules.get('n_fibers', 0)} reviewed fibers of {rules.get('n_slides', 0)} "
+        f"{'Refitted to' if rules.get('refitted') else 'Looked at:'} {rules.get('n_fibers', 0)} reviewed fibers of {rules.get('n_slides', 0)} "
         f"slides, {rules.get('n_corrected', 0)} of them corrected, and judged on slides that were "
         f"held out: {_names(rules.get('held_out', ()))}. Learned from: "
         f"{_names(rules.get('learned_from', ()))}.",

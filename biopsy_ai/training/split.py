@@ -79,20 +79,32 @@ def hold_out(
     Raises
     ------
     ConfigError
-        A name is not known, or all would be held out.
+        A name is not known, belongs to what the model has learned from before, or all would be
+        held out.
     """
     groups = np.array(group_items(items))
     n_groups = int(groups.max()) + 1
+    known = {
+        int(group)
+        for one, group in zip(items, groups, strict=True)
+        if one.item.slide in seen or one.origin["image_sha256"] in seen
+    }
     if named:
         chosen = _named_groups(items, groups, named)
+        if chosen & known:
+            names = [
+                one.item.name
+                for one, group in zip(items, groups, strict=True)
+                if group in chosen & known
+            ]
+            raise ConfigError(
+                f"--held-out: the model that this begins from has learned from "
+                f"{', '.join(names[:8])}, or from the same slide or patient, so that nothing can "
+                "be judged on it. Name others, or begin from another model with --from."
+            )
     elif n_groups == 1:
         chosen = set()
     else:
-        known = {
-            int(group)
-            for one, group in zip(items, groups, strict=True)
-            if one.item.slide in seen or one.origin["image_sha256"] in seen
-        }
         chosen = _chosen_groups(items, groups, n_groups, known, seed)
     held = np.isin(groups, list(chosen))
     return np.flatnonzero(~held).tolist(), np.flatnonzero(held).tolist()

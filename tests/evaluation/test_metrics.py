@@ -94,6 +94,7 @@ def test_recall_by_size_counts_in_um() -> None:
     unknown = evaluate_fibers(predicted, truth, shapes=False)
     assert unknown.found_by_size is None
     assert math.isnan(unknown.as_row()["recall_under_150_um2"])
+    assert math.isnan(unknown.as_row()["n_true_under_150_um2"])
 
 
 def test_min_feret_of_matched_fibers() -> None:

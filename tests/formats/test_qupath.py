@@ -4,6 +4,7 @@ import gzip
 import json
 import uuid
 import zipfile
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -258,6 +259,27 @@ def test_holes_and_parts_are_rings_and_empty_geometries_are_skipped(read) -> Non
     assert labels_of(result) == [5]
     assert [len(ring) for ring in result.outlines[0].rings] == [4, 3, 4]
     assert result.n_skipped == 5
+
+
+def square(x: float, y: float, side: float) -> dict[str, Any]:
+    ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    return feature("Polygon", [ring])
+
+
+def test_an_annotation_around_other_annotations_is_a_region(read) -> None:
+    fibers = [square(12 * x, 12 * y, 10) for x in range(4) for y in range(3)]
+    fascicle, tissue = square(-1, -1, 25), square(-5, -5, 99)
+    outlines = read([tissue, fascicle, *fibers])
+    assert (len(outlines.outlines), outlines.n_skipped) == (12, 2)
+    # few fibers in a wide field
+    outlines = read([square(-5, -5, 999), *fibers[:5]])
+    assert (len(outlines.outlines), outlines.n_skipped) == (5, 1)
+
+
+def test_a_fiber_around_its_nuclei_or_drawn_twice_is_no_region(read) -> None:
+    nuclei = [square(1, 1, 2), square(6, 6, 2)]
+    assert len(read([square(0, 0, 10), *nuclei]).outlines) == 3
+    assert len(read([square(0, 0, 10)] * 3).outlines) == 3
 
 
 def test_an_annotation_around_several_fibers_is_a_region(read) -> None:

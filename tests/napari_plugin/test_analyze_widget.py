@@ -285,6 +285,29 @@ def test_the_model_of_the_settings_is_offered(
     assert widget.chosen_facts()["model"] == "muscle"
 
 
+def test_a_model_that_was_set_meanwhile_is_chosen(
+    viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_plugin import analyze_widget
+    from napari_plugin.settings import Settings
+
+    kept = ["muscle"]
+    monkeypatch.setattr(analyze_widget, "read_settings", lambda: Settings(model=kept[-1]))
+    widget = AnalyzeWidget(viewer)
+    qtbot.addWidget(widget)
+    widget.show()
+    assert widget.chosen_facts()["model"] == "muscle"
+    widget.hide()
+    kept.append("/models/mine")
+    widget.show()
+    assert widget.chosen_facts()["model"] == "/models/mine"
+    # what is chosen by hand after that stays
+    widget.model.setCurrentText("muscle (bundled)")
+    widget.hide()
+    widget.show()
+    assert widget.chosen_facts()["model"] == "muscle"
+
+
 def test_outlines_can_be_drawn_with_more_care(viewer: Any, qtbot: Any) -> None:
     widget = AnalyzeWidget(viewer)
     qtbot.addWidget(widget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from qtpy.QtWidgets import QApplication
 from napari_plugin.drawing import DRAWING_LAYER
 from napari_plugin.review_keys import shown_key
 from napari_plugin.review_queue import QueueView
-from napari_plugin.review_widget import NO_SECTION, NOTHING_SELECTED, ReviewWidget
+from napari_plugin.review_widget import NO_SECTION, NOTHING_SELECTED, ReviewWidget, _in_words
 from napari_plugin.section import OpenSection, open_results
 
 pytestmark = pytest.mark.gui
@@ -91,7 +92,7 @@ def test_delete_by_key_and_undo_by_key(window: Window, qtbot: Any) -> None:
     assert 6 not in window.section.review.ids
     assert "6" in window.widget.message.text()
     assert window.widget.history.count() == 1
-    assert "delete 6" in window.widget.history.item(0).text()
+    assert "fiber 6 deleted" in window.widget.history.item(0).text()
     assert window.widget.buttons["Undo"].isEnabled()
     window.press(qtbot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert window.shown(6) == 6
@@ -233,6 +234,29 @@ def test_letters_in_the_list_are_keys_of_the_review(window: Window, qtbot: Any) 
     view.setFocus()
     qtbot.keyClick(view, Qt.Key.Key_X)
     assert 6 not in window.section.review.ids
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be set here")
+def test_the_history_tells_local_time_and_what_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {
+        "utc": "2024-07-01T22:30:15+00:00",
+        "user": "Ada",
+        "operation": "set_type",
+        "labels": (28,),
+        "text": "fiber 28 set to type IIA",
+        "undone": False,
+    }
+    monkeypatch.setenv("TZ", "UTC-2")
+    time.tzset()
+    try:
+        told = [_in_words(entry), _in_words(entry | {"utc": "yesterday", "undone": True})]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert told == [
+        "2024-07-02 00:30  fiber 28 set to type IIA, Ada",
+        "yesterday  fiber 28 set to type IIA (taken back), Ada",
+    ]
 
 
 def test_names_of_keys() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 
+import biopsy_ai.pipeline
 from biopsy_ai.errors import BiopsyError, Cancelled
+from napari_plugin import rescoring
 from napari_plugin.save_widget import NO_SECTION, SaveWidget
 from napari_plugin.section import open_results
 
@@ -53,6 +57,47 @@ def test_save_reviewed_results(make_napari_viewer: Any, results: Path, qtbot: An
     assert "review" in section.review.summary
     assert widget.report_button.isEnabled()
     assert widget.save_button.isEnabled()
+
+
+def test_an_edit_while_results_are_saved_is_scored(
+    make_napari_viewer: Any, results: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reanalyze = biopsy_ai.pipeline.reanalyze
+    began, may_go_on = threading.Event(), threading.Event()
+
+    def late(*args: Any, **options: Any) -> Any:
+        began.set()
+        may_go_on.wait(60)
+        return reanalyze(*args, **options)
+
+    monkeypatch.setattr(biopsy_ai.pipeline, "reanalyze", late)
+    monkeypatch.setattr(rescoring, "WAIT_MS", 10)
+    viewer = make_napari_viewer()
+    widget = SaveWidget(viewer)
+    section = open_results(viewer, results)
+    widget.save()
+    qtbot.waitUntil(began.is_set, timeout=20_000)
+    section.apply(lambda review: review.delete([7]))
+    qtbot.waitUntil(lambda: not section.is_rescoring, timeout=60_000)
+    assert section.review.summary_is_current
+    may_go_on.set()
+    assert str(results / "reviewed") in done(widget, qtbot)
+    qtbot.waitUntil(lambda: not section.is_rescoring, timeout=60_000)
+    assert section.review.summary_is_current
+    assert section.review.summary["fibers"]["n_fibers"] == 11
+
+
+def test_each_section_is_said_to_be_reviewed_by_itself(
+    make_napari_viewer: Any, results: Path
+) -> None:
+    viewer = make_napari_viewer()
+    widget = SaveWidget(viewer)
+    section = open_results(viewer, results)
+    widget.whole.setChecked(True)
+    viewer.layers.selection.active = section.layers["nuclei"]
+    assert widget.whole.isChecked()
+    open_results(viewer, shutil.copytree(results, results.parent / "other"))
+    assert not widget.whole.isChecked()
 
 
 def test_save_as_training_data(

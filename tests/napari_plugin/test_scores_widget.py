@@ -127,6 +127,29 @@ def test_scores_follow_the_review(
     assert "1 change " in widget.state.text()
 
 
+def test_scores_that_could_not_be_made_again_are_said_to_be_old(
+    make_napari_viewer: Any, scored: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import napari.utils.notifications as notifications
+
+    import biopsy_ai.pipeline
+    from biopsy_ai.errors import BiopsyError
+    from napari_plugin import rescoring
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise BiopsyError("there is no room")
+
+    monkeypatch.setattr(rescoring, "WAIT_MS", 10)
+    monkeypatch.setattr(notifications, "show_error", lambda text: None)
+    monkeypatch.setattr(biopsy_ai.pipeline, "rescore", broken)
+    viewer = make_napari_viewer()
+    widget = ScoresWidget(viewer)
+    section = open_results(viewer, scored)
+    section.apply(lambda review: review.delete([2]))
+    qtbot.waitUntil(lambda: not section.is_rescoring, timeout=30_000)
+    assert widget.state.text() == "The fibers have changed since the scores were made."
+
+
 def test_results_without_a_score(make_napari_viewer: Any, scored: Path) -> None:
     path = scored / "summary.json"
     summary = json.loads(path.read_text(encoding="utf-8"))
@@ -184,5 +207,6 @@ def test_scores_of_a_review_that_goes_on(
     viewer = make_napari_viewer()
     widget = ScoresWidget(viewer)
     section = open_results(viewer, scored)
+    assert "made again" in widget.state.text()
     qtbot.waitUntil(lambda: not section.is_rescoring, timeout=60_000)
     assert widget.verdict.text() == "Not enough tissue."

@@ -6,6 +6,7 @@ import pytest
 
 from biopsy_ai.patterns.channel_types import combine_channels, name_combination
 from biopsy_ai.patterns.fiber_types import type_fibers
+from biopsy_ai.patterns.type_summary import summarize_types
 
 HELD = {
     "I": ("I",),
@@ -72,6 +73,21 @@ def test_a_single_channel_tells_its_own_type():
     # what holds no IIA may be type I or IIX
     assert fast.fibers.loc[expected == "undetermined", "type_i_posterior"].isna().mean() > 0.99
     assert fast.summary["by_exclusion"] is None
+
+
+def test_shares_need_channels_that_part_type_i_from_type_ii():
+    table, stain, kinds = section(shares={"I": 0.4, "IIA": 0.3, "IIX": 0.3})
+    table["area_um2"] = 2000.0
+    for channels, assessable in (("I",), True), (("IIA",), False), (("IIA", "IIX"), True):
+        types = type_fibers(stain[["label", *channels]], table, "if")
+        typed = table.merge(types.fibers, on="label")
+        found = summarize_types(typed, typing=types.summary)
+        assert found["assessable"] == assessable
+        if assessable:
+            share = found["type_1_share"]["share"]
+            assert share == pytest.approx(np.mean(kinds == "I"), abs=0.02)
+        else:
+            assert "negative in IIA may be of type I or not" in found["why_not"]
 
 
 def test_a_channel_without_two_levels_leaves_nothing_over():

@@ -62,7 +62,7 @@ def test_another_computer_is_named(tmp_path, holder):
 
 
 def test_a_lock_file_that_was_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
-    import biopsy_ai.review.lock as room
+    import biopsy_ai.named_lock as room
 
     tried = room.try_lock
     first = []

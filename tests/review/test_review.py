@@ -327,6 +327,17 @@ BAD = {
     "outline of nothing": (lambda r: r.draw(square(center_um(9), 20)), "less than 10 µm²"),
     "points at infinity": (lambda r: r.draw([(0, np.inf), (1, 1), (2, 0)]), "without a place"),
     "no points": (lambda r: r.draw("abc"), "no list of points"),
+    "points in space": (lambda r: r.draw([(0, 0, 0), (0, 20, 20), (0, 20, 0)] * 2), "no list of"),
+    "numbers in a row": (lambda r: r.draw([0, 0, 0, 20, 20, 20]), "no list of points"),
+    "an empty outline": (lambda r: r.draw([]), "three or more"),
+    "number as text": (lambda r: r.accept("12"), "'12' is no number of a fiber"),
+    "numbers as texts": (lambda r: r.accept(["12"]), "'12' is no number of a fiber"),
+    "a broken number": (lambda r: r.accept(1.7), "1.7 is no number of a fiber"),
+    "a broken number of several": (lambda r: r.delete([1, 7.9]), "7.9 is no number of a fiber"),
+    "not a number": (lambda r: r.accept([float("nan")]), "nan is no number of a fiber"),
+    "a mask": (lambda r: r.accept(np.array([False, True])), "False.* is no number of a fiber"),
+    "split of half a fiber": (lambda r: r.split(9.5, upright(9)), "9.5 is no number"),
+    "redraw by text": (lambda r: r.redraw("9", square(center_um(9), 20)), "'9' is no number"),
     "a slip of the pen": (lambda r: r.draw(square((0, 0), 9000)), "at once"),
     "no reason": (lambda r: r.exclude([9], "  "), "say why"),
     "a long reason": (lambda r: r.exclude([9], "x" * 300), "200 characters"),
@@ -349,6 +360,13 @@ def test_what_cannot_be_done_says_what_to_do_and_changes_nothing(review, case):
     assert_same(review, *state)
     assert (review.folder / "review.jsonl").read_bytes() == before
     assert review.redo_text == "fiber 1 set to type II"
+
+
+def test_whole_numbers_may_be_of_any_kind(review):
+    assert review.accept(np.float64(7.0)).changed == (7,)
+    assert review.accept(np.array([3, 4], np.uint16)).changed == (3, 4)
+    assert review.accept(pd.Series([5.0, 6.0])).changed == (5, 6)
+    assert review.split(9.0, upright(9)).text == "fiber 9 parted into fibers 9 and 31"
 
 
 def test_the_same_decision_twice_is_no_change(review):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -133,6 +134,32 @@ def test_a_slide_of_the_same_name_is_another_item(review, tmp_path):
     names = sorted(file.parent.name for file in (tmp_path / "data").rglob("item.yaml"))
     assert names == ["section", f"section-{about['image_sha256'][:8]}"]
     assert yaml.safe_load(item.read_text())["image_sha256"] == "f" * 64
+
+
+def test_each_region_of_a_slide_is_another_item(review, tmp_path, monkeypatch):
+    upper, lower, left = (
+        ((0.0, 0.0), (0.0, x), (y, x), (y, 0.1)) for y, x in ((30.0, 96.0), (72.0, 96.0), (72, 40))
+    )
+    config = review.saved.config
+
+    def save(region):
+        reviewed = replace(review.saved, config=config.model_copy(update={"region": region}))
+        monkeypatch.setattr(review, "saved", reviewed)
+        review.export_training(tmp_path / "data", whole_section=True)
+
+    for region in (upper, lower, None, left, lower, upper):
+        save(region)
+    regions = {
+        file.parent.name: yaml.safe_load(file.read_text(encoding="utf-8")).get("region")
+        for file in (tmp_path / "data").rglob("item.yaml")
+    }
+    hashed = f"section-{review.saved.summary['provenance']['image_sha256'][:8]}"
+    assert regions == {
+        "section": [list(corner) for corner in upper],
+        hashed: [list(corner) for corner in lower],
+        f"{hashed}-2": None,
+        f"{hashed}-3": [list(corner) for corner in left],
+    }
 
 
 @pytest.mark.parametrize("whole_section", [True, False])

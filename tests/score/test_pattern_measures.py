@@ -93,6 +93,9 @@ def test_predominance() -> None:
     assert measured(drawn)["type_predominance"].grade == "absent"
     drawn.set("types/predominance", {"assessable": False, "why_not": "give the muscle"})
     assert measured(drawn)["type_predominance"].grade == "not assessable"
+    drawn.set("types", {"assessable": False, "why_not": "no channel parts type I from type II"})
+    for name in ("type_predominance", "type_2_atrophy", "type_1_atrophy"):
+        assert measured(drawn)[name].why_not.startswith("no channel parts")
 
 
 def test_selective_type_2_atrophy() -> None:

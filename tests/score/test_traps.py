@@ -89,6 +89,9 @@ def test_shares_of_types_that_are_usual_are_not_noted() -> None:
     for n, noted in ((200, False), (240, True), (160, True)):
         drawn.table["type"] = np.where(np.arange(400) < n, "I", "II")
         assert ("type_predominance" in notes_of(drawn.score())) is noted
+    # one fiber that was typed by hand
+    drawn.table["type"] = np.where(np.arange(400) < 1, "II", "")
+    assert "type_predominance" not in notes_of(drawn.score())
 
 
 @pytest.mark.parametrize("finding", ["type_grouping", "small_angular_fibers"])

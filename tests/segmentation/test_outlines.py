@@ -196,6 +196,15 @@ def test_where_outlines_overlap_the_smaller_is_on_top(geojson) -> None:
         result = read_outlines(geojson(*features), mpp=(1, 1))
         assert (result.labels == 2).sum() == 100
         assert (result.labels == 1).sum() == 1500
+        cut, holes = result.provenance["warnings"]
+        assert "1 of 2 outlines lie partly under smaller ones" in cut
+        assert "up to 6 %" in cut
+        assert "1 of 2 labels have holes" in holes
+
+
+def test_outlines_side_by_side_are_nothing_to_tell(geojson) -> None:
+    result = read_outlines(geojson(square(10, 10, 20.3), square(30.3, 10, 20)), mpp=(1, 1))
+    assert result.provenance["warnings"] == []
 
 
 def test_outlines_that_cover_no_pixel_are_counted(geojson) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from biopsy_ai.errors import SlideReadError
 from biopsy_ai.slides import find_slides
-from biopsy_ai.slides.formats import slide_files, slide_name
+from biopsy_ai.slides.formats import find_other_pictures, slide_files, slide_name
 
 
 def test_folders_give_their_images_in_order(tmp_path):
@@ -79,3 +79,9 @@ def test_dicom_files_of_one_slide_count_once(tmp_path, monkeypatch):
     monkeypatch.setattr("biopsy_ai.slides.openslide.dicom_series", lambda path: series[path.name])
     names = [path.name for path in find_slides(tmp_path)]
     assert names == ["a1.dcm", "b.dcm", "broken.dcm", "c.png"]
+
+
+def test_pictures_that_cannot_be_read_are_known(tmp_path):
+    for name in ("b.BMP", "a.webp", "c.tif", "notes.txt"):
+        (tmp_path / name).write_bytes(b"1")
+    assert [path.name for path in find_other_pictures(tmp_path)] == ["a.webp", "b.BMP"]

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from biopsy_ai.errors import NoTissueError
+from biopsy_ai.errors import NoTissueError, SlideReadError
 from biopsy_ai.slides import open_slide, tissue_mask
 from biopsy_ai.slides.tissue import has_dark_background, is_background_unclear, is_dark_background
 from biopsy_ai.synthesis import SectionParams, random_imaging, synthesize_section
@@ -265,6 +265,19 @@ def test_area_is_without_the_margin(tmp_path, kind, side_um):
         tissue = tissue_mask(slide)
     assert tissue.area_um2 == pytest.approx(side_um**2, rel=0.1)
     assert tissue.mask.sum() * tissue.mpp**2 > 1.1 * tissue.area_um2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint16, np.uint32])
+def test_colors_in_the_range_of_another_type_are_refused(tmp_path, dtype):
+    image = bright((0.3, 0.6, 0.3))
+    with pytest.raises(SlideReadError, match=r"a\.tif: the colors reach 2\d\d.*8 or 16 bits"):
+        mask_of(tmp_path, image.astype(dtype), photometric="rgb")
+    if dtype == np.float32:
+        overshot = image.astype(dtype) / 200
+        assert mask_of(tmp_path, overshot, photometric="rgb")[BOX].all()
+    if dtype == np.uint16:
+        of_12_bits = image.astype(dtype) << 4
+        assert mask_of(tmp_path, of_12_bits, photometric="rgb")[BOX].all()
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])

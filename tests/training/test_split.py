@@ -64,6 +64,13 @@ def test_what_the_model_has_seen_is_not_held_out() -> None:
     assert hold_out(items, seen={"a", "b", "c", "d"}) == ([0, 1, 2, 3], [])
 
 
+def test_what_the_model_has_seen_cannot_be_named() -> None:
+    items = [item("a", "s1"), item("b", "s2", "P"), item("c", "s3", "P"), item("d")]
+    with pytest.raises(ConfigError, match="has learned from b, c, or"):
+        hold_out(items, named=["b"], seen={"s3"})
+    assert hold_out(items, named=["d"], seen={"s3"}) == ([0, 1, 2], [3])
+
+
 def test_slides_to_judge_on_may_be_named() -> None:
     items = [item("a", "s1"), item("b", "s1"), item("c", "s2", "P"), item("d")]
     assert hold_out(items, named=["b"]) == ([2, 3], [0, 1])
