@@ -99,9 +99,10 @@ def read_outlines(
         n_skipped = read.n_skipped + len(read.outlines) - len(ids)
         provenance["n_skipped"] = n_skipped
         if n_skipped:
+            some = "1 object outlines" if n_skipped == 1 else f"{n_skipped} objects outline"
             warnings.append(
-                f"{path}: {n_skipped} objects outline no fiber of their own (points, lines, "
-                "regions, shapes without a pixel or on top of each other) and were left out."
+                f"{path}: {some} no fiber of their own (points, lines, regions, shapes without a "
+                "pixel or on top of each other). Left out."
             )
     warnings += [f"{path}: {words}" for words in tell_of_pieces(labels, ids, boxes)]
     provenance["warnings"] = warnings

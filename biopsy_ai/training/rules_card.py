@@ -24,14 +24,15 @@ def rules_lines(spec: Mapping[str, Any]) -> list[str]:
     network = rules.get("network_of")
     if network:
         lines += [f"The network is that of {network['name']} {network['version']}.", ""]
+    refitted = rules.get("refitted") or []
+    done = "Refitted to" if refitted else "Looked at:"
     lines += [
-        f"{'Refitted to' if rules.get('refitted') else 'Looked at:'} {rules.get('n_fibers', 0)} reviewed fibers of {rules.get('n_slides', 0)} "
+        f"{done} {rules.get('n_fibers', 0)} reviewed fibers of {rules.get('n_slides', 0)} "
         f"slides, {rules.get('n_corrected', 0)} of them corrected, and judged on slides that were "
         f"held out: {_names(rules.get('held_out', ()))}. Learned from: "
         f"{_names(rules.get('learned_from', ()))}.",
         "",
     ]
-    refitted = rules.get("refitted") or []
     if refitted:
         lines += [
             "| rule | numbers | learned from | held out | precision | recall | F1 or agreement | "
