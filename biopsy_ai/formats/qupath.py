@@ -61,6 +61,9 @@ REGION_FILLED = 0.3
 REGION_FIBERS = 5
 """Annotations from which on they need not, if they are most of the file. [default]"""
 
+NO_FIBERS = ("nucleus", "nuclei", "tissue", "region", "region*", "ignore*")
+"""Classes of QuPath, in small letters, whose objects are never fibers."""
+
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "biopsy-ai")
 _UNITS = {"um2": "µm^2", "um": "µm", "deg": "°", "px": "px"}
 
@@ -117,6 +120,7 @@ def read_geojson(path: str | Path) -> ReadOutlines:
     ("fiber 12", "12"); others are numbered in the order of the file. An annotation around
     several detections or cells is a region and no fiber, and so is one around several other
     annotations that fill much of it, or that are most of the file; nuclei inside a fiber do not.
+    Objects of the classes `NO_FIBERS` are passed over.
 
     Parameters
     ----------
@@ -139,7 +143,7 @@ def read_geojson(path: str | Path) -> ReadOutlines:
     try:
         for feature in _features(content):
             rings = _rings(feature.get("geometry"))
-            if rings:
+            if rings and _class_name(feature).lower() not in NO_FIBERS:
                 found.append((feature, rings))
             else:
                 n_skipped += 1
@@ -367,6 +371,14 @@ def _object_type(feature: Mapping[str, Any]) -> str:
     properties = feature.get("properties") or {}
     kind = properties.get("objectType") or properties.get("object_type") or "annotation"
     return str(kind).removeprefix("PathObject").removeprefix("Path").removesuffix("Object").lower()
+
+
+def _class_name(feature: Mapping[str, Any]) -> str:
+    """Name of the class of an object, empty where it has none."""
+    given = (feature.get("properties") or {}).get("classification")
+    if isinstance(given, Mapping):
+        given = given.get("name") or ": ".join(map(str, given.get("names") or []))
+    return str(given or "").strip()
 
 
 def _proposed_label(feature: Mapping[str, Any]) -> int | None:

@@ -276,6 +276,20 @@ def test_an_annotation_around_other_annotations_is_a_region(read) -> None:
     assert (len(outlines.outlines), outlines.n_skipped) == (5, 1)
 
 
+def test_objects_whose_class_says_so_are_no_fibers(read) -> None:
+    def of_class(outline: dict[str, Any], given: Any) -> dict[str, Any]:
+        return {**outline, "properties": {"objectType": "detection", "classification": given}}
+
+    nuclei = [
+        of_class(square(1, 1, 2), {"name": "Nucleus", "color": [0, 0, 0]}),
+        of_class(square(6, 6, 2), {"names": ["nuclei"]}),
+        of_class(square(20, 20, 5), "Ignore*"),
+    ]
+    typed = of_class(square(40, 0, 10), {"name": "Nucleated fiber"})
+    outlines = read([square(0, 0, 10), typed, *nuclei])
+    assert (len(outlines.outlines), outlines.n_skipped) == (2, 3)
+
+
 def test_a_fiber_around_its_nuclei_or_drawn_twice_is_no_region(read) -> None:
     nuclei = [square(1, 1, 2), square(6, 6, 2)]
     assert len(read([square(0, 0, 10), *nuclei]).outlines) == 3
