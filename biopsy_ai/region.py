@@ -72,7 +72,7 @@ def read_region(path: str | Path, mpp: tuple[float, float]) -> Region:
         If it cannot be read, or holds none or several.
     """
     from biopsy_ai.formats.contours import from_image_xy
-    from biopsy_ai.formats.qupath import read_annotation
+    from biopsy_ai.formats.read_qupath import read_annotation
 
     try:
         ring = from_image_xy(read_annotation(path), mpp, (1.0, 1.0))

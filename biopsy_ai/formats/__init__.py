@@ -15,7 +15,8 @@ from biopsy_ai.formats.files import output_folder, replacing
 from biopsy_ai.formats.imagej import read_roiset, write_roiset
 from biopsy_ai.formats.label_image import read_label_image, write_label_image
 from biopsy_ai.formats.outline_files import Outline, ReadOutlines
-from biopsy_ai.formats.qupath import read_geojson, write_geojson
+from biopsy_ai.formats.qupath import write_geojson
+from biopsy_ai.formats.read_qupath import read_geojson
 from biopsy_ai.formats.tables import write_csv, write_fibers_csv, write_json
 
 __all__ = [

@@ -15,7 +15,7 @@ from biopsy_ai.formats.contours import Polygon, fill_rings, from_image_xy, ring_
 from biopsy_ai.formats.imagej import read_roiset
 from biopsy_ai.formats.label_image import MAX_PX, load_label_image
 from biopsy_ai.formats.outline_files import ReadOutlines
-from biopsy_ai.formats.qupath import read_geojson
+from biopsy_ai.formats.read_qupath import read_geojson
 from biopsy_ai.labels import allocate_labels, find_boxes
 from biopsy_ai.segmentation.label_pieces import tell_of_pieces
 

@@ -15,7 +15,7 @@ from biopsy_ai.formats.coco import draw_coco
 from biopsy_ai.formats.contours import ring_area
 from biopsy_ai.formats.imagej import read_roiset
 from biopsy_ai.formats.label_image import read_label_image
-from biopsy_ai.formats.qupath import read_geojson
+from biopsy_ai.formats.read_qupath import read_geojson
 from biopsy_ai.labels import LabelArray, view_on_grid
 from biopsy_ai.training.collection import DatasetItem
 
