@@ -197,7 +197,7 @@ def told_types(typing: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, Any]
         Columns ``type`` and ``type_i_posterior``, as they are now.
     """
     summary = {**typing, **count_types(frame)}
-    if summary["n_undetermined"] == 0:
+    if summary.get("why_no_shares") and not summary["n_undetermined"]:
         summary["why_no_shares"] = None
     if summary.get("assessable") or not sum(summary["counts"].values()):
         return summary
