@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,8 +11,7 @@ from biopsy_ai import RESEARCH_USE_ONLY, __version__
 from biopsy_ai.errors import OutputError
 from biopsy_ai.formats.read_tables import FIBER_KINDS
 from biopsy_ai.measure.exclusion import is_excluded
-from biopsy_ai.patients.sections import IDENTITY, CohortSection, LeftOut
-from biopsy_ai.report.save import FIBERS_FILE
+from biopsy_ai.patients.sections import IDENTITY, CohortSection, LeftOut, fiber_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,13 +136,7 @@ def fibers_schema(
 
     names: dict[str, None] = {}
     for section in sections:
-        try:
-            with open(section.folder / FIBERS_FILE, encoding="utf-8", newline="") as file:
-                header = next(csv.reader(file), [])
-        except (OSError, ValueError, csv.Error):
-            # the section is left out when its turn comes
-            continue
-        names |= dict.fromkeys(header)
+        names |= dict.fromkeys(fiber_columns(section.folder))
     if not names:
         raise OutputError("no section has fibers that can be read. Analyze some slides first.")
     kinds = {

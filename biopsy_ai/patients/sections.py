@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from biopsy_ai.errors import OutputError
 from biopsy_ai.formats.read_tables import FIBER_KINDS, read_fibers_csv
 from biopsy_ai.formats.tables import printable
 from biopsy_ai.measure.condition import CONDITIONS, DOUBTS
+from biopsy_ai.patients.measures import FIBER_MEASURES, SECTION_MEASURES
 from biopsy_ai.report.save import FIBERS_FILE
 from biopsy_ai.review.results import results_in_force, summary_in
 from biopsy_ai.serial.sample_sheet import COLUMNS
@@ -40,6 +42,24 @@ IDENTITY = (
     "is_measured",
 )
 """What the table of fibers says of each section, before what the sample sheet adds."""
+
+
+PATIENT_COLUMNS = (
+    "n_blocks",
+    "n_sections",
+    "n_reviewed",
+    "n_left_out",
+    "n_fibers",
+    "n_measured",
+    "sections",
+    "verdicts",
+    "left_out",
+    "note",
+)
+"""What patients.csv says of each patient, besides `IDENTITY` and the measures."""
+
+MEASURE_ENDS = ("", "_low", "_high", "_interval")
+"""Ends of the columns of each measure there."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +194,7 @@ def read_cohort_sections(out: str | Path) -> Cohort:
             "biopsy-ai analyze wrote (--out)."
         )
     rows: list[dict[str, str]] = table.fillna("").astype(str).to_dict("records")  # type: ignore[assignment]
-    further = _sheet_columns(table)
+    further = _sheet_columns(table, out)
     named = {row["patient"] for row in rows if row.get("patient")}
     sections: list[CohortSection] = []
     left_out: list[LeftOut] = []
@@ -187,12 +207,27 @@ def read_cohort_sections(out: str | Path) -> Cohort:
     return Cohort(tuple(sections), tuple(left_out), tuple(further.values()))
 
 
-def _sheet_columns(table: pd.DataFrame) -> dict[str, str]:
+def fiber_columns(folder: Path) -> list[str]:
+    """Columns of the fiber table of a section; none where it cannot be read."""
+    try:
+        with open(folder / FIBERS_FILE, encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
+    except (OSError, ValueError, csv.Error):
+        # the section is left out when its turn comes
+        return []
+
+
+def _sheet_columns(table: pd.DataFrame, out: Path) -> dict[str, str]:
     """Columns that only the sample sheet has, and what they are called in the tables made here."""
     flags: dict[str, Any] = {"condition": {flag: {} for flag in (*CONDITIONS, *DOUBTS)}}
     known = set(cohort_row(Outcome(Path("x"), "ok", None, flags)))
     known |= set(COLUMNS) | {f"{SHEET}{name}" for name in COLUMNS}
-    taken = {*IDENTITY, *FIBER_KINDS}
+    measures = (*FIBER_MEASURES, *SECTION_MEASURES)
+    taken = {*IDENTITY, *FIBER_KINDS, *PATIENT_COLUMNS}
+    taken |= {f"{name}{end}" for name in measures for end in MEASURE_ENDS}
+    for folder in table["folder"].dropna().astype(str):
+        name = Path(folder).name
+        taken.update(fiber_columns(results_in_force(out / name)) if name else ())
     return {
         name: f"{SHEET}{name}" if name in taken else name
         for name in map(str, table.columns)

@@ -25,6 +25,9 @@ GRID_MPP = 2.0
 """Scale at which fascicles are sought, µm; the thinnest perimysium still shows. [default]"""
 GRID_PX = 4_000_000
 """The grid is made coarser where it would hold more pixels. [default]"""
+GAPS_FROM = 1 << 22
+"""Label from which on fibers are numbered anew: tables by label would be larger than the grid.
+[default]"""
 LAYERS = ("touches perimysium", "next", "inner")
 """Names of the values of ``layer``, from 1."""
 
@@ -128,19 +131,29 @@ def find_fascicles(
     labels = read_sampled(fibers, scale).astype(np.int32)
     if ids is None:
         ids = find_boxes(fibers)[0]
+    labels, numbers = _without_gaps(labels, ids)
 
     wall, glass = find_walls(classes, side)
     inside = find_inside(classes, wall)
-    regions, home = _with_fibers(_regions(inside, side, limits), labels, ids)
+    regions, home = _with_fibers(_regions(inside, side, limits), labels, numbers)
     edges = Edges.between(regions, glass)
     measures = measure_borders(classes, labels, regions, edges, glass, side)
     reason = why_dissolved(measures, limits)
     if reason:
         return _whole_section(classes.shape, grid_mpp, ids, inside, side, reason, measures)
-    layer = _layers(labels, regions, glass, ids, home, limits)
+    layer = _layers(labels, regions, glass, numbers, home, limits)
     table = _table(regions, edges, home, side, limits)
     frame = pd.DataFrame({"label": ids, "fascicle": home, "layer": layer})
     return Fascicles(regions, grid_mpp, table, frame, False, "", measures)
+
+
+def _without_gaps(labels: Labels, ids: np.ndarray) -> tuple[Labels, np.ndarray]:
+    """Number fibers anew where their numbers are large: tables go up to the largest of them."""
+    if max(labels.max(initial=0), ids.max(initial=0)) < GAPS_FROM:
+        return labels, ids
+    known = np.union1d(labels[labels > 0], ids)
+    anew = np.where(labels > 0, np.searchsorted(known, labels) + 1, 0)
+    return anew.astype(np.int32), np.searchsorted(known, ids) + 1
 
 
 def _regions(inside: Mask, side: float, limits: Limits) -> Labels:

@@ -377,7 +377,7 @@ def focus_around(tiles: pd.DataFrame) -> NDArray[np.float64]:
 def _among_neighbors(tiles: pd.DataFrame, column: str, reach: int) -> NDArray[np.float64]:
     """Average of a column over the tiles around each one, up to `reach` away; near ones count more.
 
-    A tile alone is uncertain.
+    A tile alone is uncertain. Rows and columns without any tile are passed over.
     """
     rows, columns = (
         np.unique(tiles[name].to_numpy(), return_inverse=True)[1] + 1 for name in ("y_um", "x_um")

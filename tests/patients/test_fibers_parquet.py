@@ -89,6 +89,14 @@ def test_what_the_sample_sheet_adds(tmp_path: Path) -> None:
     assert table["group"].tolist() == [7, 7]
 
 
+def test_a_column_of_the_sheet_never_takes_the_place_of_a_measure(tmp_path: Path) -> None:
+    columns = {"split": np.array([0.5])}
+    slides = [Slide(name, sheet={"split": "left half"}, columns=columns) for name in "ab"]
+    table = pd.read_parquet(write_fibers_parquet(draw_run(tmp_path, slides)).path)
+    assert table["sheet_split"].tolist() == ["left half"] * 2
+    assert table["split"].tolist() == [0.5, 0.5]
+
+
 def test_slides_that_are_left_out_are_named_in_the_file(tmp_path: Path) -> None:
     out = draw_run(tmp_path, [Slide("a"), Slide("torn", failed="is cut off"), Slide("b")])
     (out / "b" / "fibers.csv").write_text("")

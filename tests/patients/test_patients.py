@@ -141,6 +141,17 @@ def test_damaged_and_lost_results_are_left_out_and_named(tmp_path: Path) -> None
     assert "not of the same analysis" in row["left_out"]
 
 
+@pytest.mark.parametrize("column", ["note", "left_out", "n_blocks", "type_1_share_low"])
+def test_a_column_of_the_sheet_never_takes_the_place_of_another(
+    tmp_path: Path, column: str
+) -> None:
+    slides = [Slide(name, patient="P", sheet={column: "mine"}) for name in "ab"]
+    collect(draw_run(tmp_path, slides))
+    row = read(tmp_path).loc["P"]
+    assert row[f"sheet_{column}"] == "mine"
+    assert row[column] != "mine"
+
+
 def test_the_sample_sheet_goes_along(tmp_path: Path) -> None:
     slides = [
         Slide("a", patient="P", sheet={"group": "1", "arm": "x"}, settings={"sex": "male"}),

@@ -50,6 +50,18 @@ def test_every_fiber_gets_its_fascicle_and_layer():
         assert layer.tolist() == expected.tolist()
 
 
+def test_the_numbers_of_the_fibers_do_not_matter():
+    classes, fibers = mosaic()
+    found = find_fascicles(classes, fibers, MPP)
+    # at the end of what a label image holds, where tables by label would take gigabytes
+    large = np.where(fibers > 0, 2**31 - 1 - 3 * fibers, 0).astype(np.int32)
+    same = find_fascicles(classes, large, MPP)
+    np.testing.assert_array_equal(same.labels, found.labels)
+    expected = found.fibers.assign(label=2**31 - 1 - 3 * found.fibers["label"])
+    expected = expected.sort_values("label", ignore_index=True)
+    pd.testing.assert_frame_equal(same.fibers, expected, check_dtype=False)
+
+
 def test_a_fascicle_cut_by_the_image_is_not_complete_and_its_cut_side_is_no_border():
     classes, fibers = mosaic(1, 2)
     classes, fibers = classes[:, 62:], fibers[:, 62:]  # the first column of fibers is gone
