@@ -193,7 +193,10 @@ class TestSurvival:
         workers_of(process)[0].send_signal(signal.SIGKILL)
         _, err = process.communicate(timeout=500)
         assert process.returncode == 0, err
-        assert set(states(tmp_path).values()) == {"ok"}
+        # killed after its last file and before it told so, a slide is found done
+        ended = list(states(tmp_path).values())
+        assert set(ended) <= {"ok", "skipped"}
+        assert ended.count("skipped") <= 1
         assert digests(tmp_path) == digests(undisturbed)
 
     def test_the_program_is_killed_and_started_again(
