@@ -441,6 +441,18 @@ class TestFibers:
         assert "warning: " in result.stderr
         assert "the given pixel size of 0.5 µm contradicts the 0.6 µm" in result.stderr
 
+    def test_evaluate_asks_for_a_pixel_size_where_there_is_none(self, tmp_path: Path) -> None:
+        labels = np.zeros((2, 80, 80), np.uint16)
+        labels[0, 5:30, 5:30] = labels[1, 40:70, 40:70] = 1
+        paths = tmp_path / "predicted.tif", tmp_path / "truth.tif"
+        for known in (True, False):
+            for path, image in zip(paths, labels, strict=True):
+                write(path, image, mpp=0.5 if known else None)
+            result = run("evaluate", *paths)
+            assert result.exit_code == 0, result.output
+            # that no fiber was found is no lack of a pixel size
+            assert ("give it with --mpp" in result.stderr) is not known
+
     def test_evaluate_bad_file(self, section: DrawnSection, tmp_path: Path) -> None:
         (tmp_path / "bad.tif").write_text("no labels")
         result = run("evaluate", tmp_path / "bad.tif", section.labels)

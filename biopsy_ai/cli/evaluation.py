@@ -107,7 +107,7 @@ def evaluate(
             say(f"{path}: mask not used (no image of this name is compared)")
         for warning in table.attrs["warnings"]:
             say(f"warning: {warning}")
-        if table["csa_bias_um2"].isna().all() and mpp is None:
+        if table["n_true_under_150_um2"].isna().all():
             say("Without a pixel size nothing is told in µm: give it with --mpp, such as --mpp 0.5")
         # Printed first: where the file cannot be written, the comparison is not lost.
         typer.echo(_as_text(table))

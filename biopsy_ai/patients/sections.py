@@ -13,7 +13,6 @@ from biopsy_ai.errors import OutputError
 from biopsy_ai.formats.read_tables import FIBER_KINDS, read_fibers_csv
 from biopsy_ai.formats.tables import printable
 from biopsy_ai.measure.condition import CONDITIONS, DOUBTS
-from biopsy_ai.patients.measures import FIBER_MEASURES, SECTION_MEASURES
 from biopsy_ai.report.save import FIBERS_FILE
 from biopsy_ai.review.results import results_in_force, summary_in
 from biopsy_ai.serial.sample_sheet import COLUMNS
@@ -42,24 +41,6 @@ IDENTITY = (
     "is_measured",
 )
 """What the table of fibers says of each section, before what the sample sheet adds."""
-
-
-PATIENT_COLUMNS = (
-    "n_blocks",
-    "n_sections",
-    "n_reviewed",
-    "n_left_out",
-    "n_fibers",
-    "n_measured",
-    "sections",
-    "verdicts",
-    "left_out",
-    "note",
-)
-"""What patients.csv says of each patient, besides `IDENTITY` and the measures."""
-
-MEASURE_ENDS = ("", "_low", "_high", "_interval")
-"""Ends of the columns of each measure there."""
 
 
 @dataclass(frozen=True)
@@ -219,12 +200,13 @@ def fiber_columns(folder: Path) -> list[str]:
 
 def _sheet_columns(table: pd.DataFrame, out: Path) -> dict[str, str]:
     """Columns that only the sample sheet has, and what they are called in the tables made here."""
+    # that table is made of these sections
+    from biopsy_ai.patients.table import patient_row
+
     flags: dict[str, Any] = {"condition": {flag: {} for flag in (*CONDITIONS, *DOUBTS)}}
     known = set(cohort_row(Outcome(Path("x"), "ok", None, flags)))
     known |= set(COLUMNS) | {f"{SHEET}{name}" for name in COLUMNS}
-    measures = (*FIBER_MEASURES, *SECTION_MEASURES)
-    taken = {*IDENTITY, *FIBER_KINDS, *PATIENT_COLUMNS}
-    taken |= {f"{name}{end}" for name in measures for end in MEASURE_ENDS}
+    taken = {*IDENTITY, *FIBER_KINDS, *patient_row("", [], [])}
     for folder in table["folder"].dropna().astype(str):
         name = Path(folder).name
         taken.update(fiber_columns(results_in_force(out / name)) if name else ())

@@ -87,7 +87,7 @@ def find_why_no_shares(positive: list[str], by_exclusion: str) -> str | None:
         From `combine_channels`.
     """
     told = {*positive, by_exclusion}
-    if "I" in told and told & {"II", *TYPE_II_KINDS}:
+    if "I" in told and told.intersection(TYPE_II_KINDS):
         return None
     return (
         f"no channel parts type I from type II: what is negative in {', '.join(positive)} may be "

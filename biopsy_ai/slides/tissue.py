@@ -57,10 +57,8 @@ DIM = 0.25
 DIMMEST = 0.01
 """Color of more than 8 bits whose brightest pixel is below this share of white holds 8 bits of
 something else, such as of whole numbers of 32 bits. [default]"""
-
 BRIGHTEST = 1.5
 """Floating-point color may be this much brighter than white: sharpening overshoots. [default]"""
-
 _EVEN_SQUARES = 12
 _EVEN_SD = 0.02
 _SHADING_OD = 0.3
