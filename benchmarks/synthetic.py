@@ -6,7 +6,7 @@ The seeds start far above those that training draws from, so no section was seen
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,9 +68,14 @@ def write_picture(path: Path, section: SyntheticSection) -> None:
 
 
 def draw_section(
-    name: str, stain: str, seed: int, size_um: float, severity: float
+    name: str,
+    stain: str,
+    seed: int,
+    size_um: float,
+    severity: float,
+    change: Callable[[SectionParams], SectionParams] | None = None,
 ) -> SyntheticSection:
-    """Draw one section; the only place that knows the generator."""
+    """Draw one section, its parameters changed at last; the only place that knows the generator."""
     params = SectionParams(
         tissue=preset(name),
         imaging=random_imaging(np.random.default_rng(seed), stain, severity=severity),
@@ -78,7 +83,7 @@ def draw_section(
         size_um=(size_um, size_um),
         mpp=MPP,
     )
-    return synthesize_section(params, seed)
+    return synthesize_section(change(params) if change else params, seed)
 
 
 def cases(
@@ -89,13 +94,14 @@ def cases(
     seed: int,
     size_um: float,
     severity: float,
+    change: Callable[[SectionParams], SectionParams] | None = None,
 ) -> Iterator[Case]:
     """Draw a section of every preset in every stain and outline it."""
     drawn = 0
     with tempfile.TemporaryDirectory() as folder:
         for name in presets or preset_names():
             for stain in stains or STAINS:
-                section = draw_section(name, stain, seed + drawn, size_um, severity)
+                section = draw_section(name, stain, seed + drawn, size_um, severity, change)
                 drawn += 1
                 path = Path(folder) / "section.tif"
                 write_picture(path, section)

@@ -59,6 +59,9 @@ KNOWN_CHANNELS = ("border", "nuclei", "I", "IIA", "IIX")
 MPP_MIN, MPP_MAX = 0.05, 5.0
 """Plausible pixel sizes of a light microscope, µm. [default, the user cannot change it]"""
 
+MPP_GIVEN = "given by the user"
+"""Source of a pixel size that does not come from a file."""
+
 MPP_COARSE = 1.5
 """Above this pixel size (µm) sizes are reported and shapes are not. [default]"""
 

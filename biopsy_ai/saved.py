@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biopsy_ai.config import AnalysisConfig, make_config
+from biopsy_ai.config import MPP_GIVEN, AnalysisConfig, make_config
 from biopsy_ai.errors import BiopsyError, ConfigError, OutputError, SlideReadError
 from biopsy_ai.formats.class_map import TISSUE_FILE, read_class_map
 from biopsy_ai.formats.label_image import LABELS_FILE
@@ -127,7 +127,7 @@ class SavedAnalysis:
                 "is."
             )
         mpp = both_sides(self.config.mpp)
-        if mpp is None and image.get("mpp_source") == "given by the user":
+        if mpp is None and image.get("mpp_source") == MPP_GIVEN:
             mpp = image["mpp"][0], image["mpp"][1]
         channels = self.config.channels or image.get("named_channels") or None
         slide = open_slide(self.slide_path, mpp=mpp, channels=channels)

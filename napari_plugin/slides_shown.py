@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biopsy_ai.config import MPP_GIVEN
 from napari_plugin.layers import METADATA_KEY, facts_of, in_um
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
-
-GIVEN = "given by the user"
-"""What slides say of a pixel size that their file does not state."""
 
 ROLES = {
     "border": ("laminin", "dystrophin", "wga", "caveolin", "collagen", "membrane", "border"),
@@ -70,7 +68,7 @@ class ShownSlide:
             place = in_um(mpp)
             layer.scale, layer.translate = place["scale"], place["translate"]
             layer.units = place["units"]
-            known = {"mpp": mpp, "mpp_source": GIVEN, "why_no_mpp": ""}
+            known = {"mpp": mpp, "mpp_source": MPP_GIVEN, "why_no_mpp": ""}
             layer.metadata[METADATA_KEY] = {**facts_of(layer), **known}
         return mpp[0] / float(before[0]), mpp[1] / float(before[1])
 
@@ -118,7 +116,7 @@ def is_sample(path: Path) -> bool:
 
 def _shown(path: Path, layers: list[Image]) -> ShownSlide:
     facts = facts_of(layers[0])
-    known = path, facts["mpp"], facts["mpp_source"] == GIVEN
+    known = path, facts["mpp"], facts["mpp_source"] == MPP_GIVEN
     if "channel" not in facts:
         return ShownSlide(*known, ("red", "green", "blue"), True, tuple(layers))
     ordered = sorted(layers, key=lambda layer: int(facts_of(layer)["channel"]))

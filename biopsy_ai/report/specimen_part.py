@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from biopsy_ai.config import MPP_GIVEN
 from biopsy_ai.report.document import Facts, Part
 from biopsy_ai.report.wording import first_upper, is_number, number, setting
 
@@ -84,7 +85,9 @@ def _pixel_size(summary: Mapping[str, Any], image: Mapping[str, Any]) -> str:
     y, x = (setting(side) for side in mpp)
     source = image.get("mpp_source") or summary.get("outlines_mpp_source")
     size = f"{y} µm" if y == x else f"{y} × {x} µm (height × width)"
-    return size + (f", from {source}" if source else "")
+    if not source:
+        return size
+    return f"{size}, {source}" if source == MPP_GIVEN else f"{size}, from {source}"
 
 
 def _extent(image: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biopsy_ai.checksum import file_sha256
+from biopsy_ai.config import MPP_GIVEN
 from biopsy_ai.errors import OutlineReadError, PixelSizeError
 from biopsy_ai.formats.contours import Polygon, fill_rings, from_image_xy, ring_area
 from biopsy_ai.formats.imagej import read_roiset
@@ -215,7 +216,7 @@ def _draw(
         (outline.label, [from_image_xy(ring, mpp, mpp) for ring in outline.rings])
         for outline in read.outlines
     ]
-    provenance["mpp_source"] = "the image" if shape is not None else "given by the user"
+    provenance["mpp_source"] = "the image" if shape is not None else MPP_GIVEN
     if shape is None:
         # how far the image reached is unknown: nothing may seem to be cut by its border
         provenance["field_known"] = False

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from biopsy_ai.config import MPP_MAX, MPP_MIN
+from biopsy_ai.config import MPP_GIVEN, MPP_MAX, MPP_MIN
 from biopsy_ai.errors import PixelSizeError
 
 CONTRADICTION = 0.05
@@ -179,7 +179,7 @@ def resolve_pixel_size(
                     f"{format_mpp(stated.mpp)} µm of the file ({stated.source}); "
                     "the given one is used."
                 )
-        return mpp, "given by the user", warnings
+        return mpp, MPP_GIVEN, warnings
     if stated.mpp is None:
         reason = f" ({stated.hint})" if stated.hint else ""
         raise PixelSizeError(f"{path}: the file states no pixel size{reason}. {HOW_TO_GIVE}")

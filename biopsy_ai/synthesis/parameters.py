@@ -166,6 +166,8 @@ class ImagingParams:
     """Crushed places; bright field only."""
     ink: int = 0
     """Marks of ink; bright field only."""
+    relief: float = 0.0
+    """Lines of bent light in tissue without stain, 0 none .. 1 strong; bright field only."""
 
 
 @dataclass(frozen=True)

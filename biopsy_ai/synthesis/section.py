@@ -25,6 +25,7 @@ from biopsy_ai.synthesis.layout import build_geometry
 from biopsy_ai.synthesis.lesions import add_lesions, fill_gaps
 from biopsy_ai.synthesis.parameters import SectionParams, TissueParams
 from biopsy_ai.synthesis.raster import Layers, rasterize
+from biopsy_ai.synthesis.refraction import add_relief
 from biopsy_ai.synthesis.render import stain_bright_field
 from biopsy_ai.synthesis.texture import picture_density, smooth_noise, spread_picture
 from biopsy_ai.synthesis.truth import (
@@ -220,6 +221,8 @@ def _picture(
         pyknotic=pyknotic,
         adipose=fat,
     )
+    if imaging.relief:
+        add_relief(od, layers, empty, imaging.relief, mpp, aside)
     if imaging.folds:
         factor = fold_factor(empty.shape, imaging.folds, mpp, rng)
         od *= factor[..., None]

@@ -64,8 +64,14 @@ _TIGHT_GOMORI = 0.5
 _TIGHT_LARGE = 0.6
 """Share of these whose fibers are those of healthy adults, so wide that hardly a border is near."""
 
-_LOOSE = 0.25
+_LOOSE = 0.35
 """Share of the enzyme sections whose fibers lie apart, round and each by itself."""
+
+_LOOSE_LARGE = 0.5
+"""Share of these whose fibers are as wide as those of adults, or the pixel size given too large."""
+
+_RELIEF = 0.6
+"""Share of the enzyme sections in whose unstained tissue light is bent, as in watery mountants."""
 
 _ENZYMES = ("atpase:9.4", "atpase:4.6", "atpase:4.3", "nadh", "sdh", "cox")
 
@@ -171,6 +177,11 @@ def render_training_section(
             rounding=float(rng.uniform(0.2, 0.9)),
             fibrosis=0.0,
         )
+        if rng.random() < _LOOSE_LARGE:
+            mean = float(rng.uniform(50, 95))
+            tissue = replace(tissue, diameter_um=(mean, mean * float(rng.uniform(0.8, 1.2))))
+    if stain in _ENZYMES and rng.random() < _RELIEF:
+        imaging = replace(imaging, relief=float(rng.uniform(0.2, 1.2)))
     if stain == "if":
         # in laminin fat cells, vessels and what is left of a fiber among infiltrates look like
         # dark fibers: more than a few of them would teach to miss those

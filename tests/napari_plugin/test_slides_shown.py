@@ -13,8 +13,8 @@ from drawn_sections import DrawnSection
 pytest.importorskip("napari", reason="napari is not installed: pip install biopsy-ai[gui]")
 
 from biopsy_ai import sample_slides
+from biopsy_ai.config import MPP_GIVEN
 from napari_plugin.slides_shown import (
-    GIVEN,
     guess_roles,
     is_sample,
     sample_stain,
@@ -84,7 +84,7 @@ def test_what_slides_say_of_a_pixel_size_that_is_given(section: DrawnSection) ->
     from biopsy_ai.slides import open_slide
 
     with open_slide(section.image, mpp=0.5) as slide:
-        assert slide.mpp_source == GIVEN
+        assert slide.mpp_source == MPP_GIVEN
 
 
 @pytest.mark.parametrize(

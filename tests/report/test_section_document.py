@@ -96,6 +96,20 @@ def test_a_report_says(said: str) -> None:
     assert said in text_of(section_document(summary_of(), Pictures()))
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("given by the user", "0.2773 µm, given by the user"),
+        ("TIFF resolution", "0.2773 µm, from TIFF resolution"),
+        (None, "0.2773 µm"),
+    ],
+)
+def test_a_report_says_where_the_pixel_size_is_from(source: str | None, said: str) -> None:
+    image = {"shape": [100, 100], "mpp": [0.2773, 0.2773], "mpp_source": source}
+    words = words_of(section_document(summary_of(image=image), Pictures()).parts)
+    assert words[words.index("Pixel size") + 1] == said
+
+
 def test_only_methods_that_were_used_are_cited() -> None:
     said = text_of(section_document(summary_of(), Pictures()))
     assert "Cliff & Ord 1981" in said  # grouped atrophy was tested

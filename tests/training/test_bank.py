@@ -44,6 +44,16 @@ def test_gomori_trichrome_is_often_tight_with_wide_fibers(drawn: list[SectionPar
     assert sum(params.tissue.atrophic_share == 0.0 for params in wide) > len(wide) / 2
 
 
+def test_stains_by_enzymes_show_relief_and_fibers_far_apart(drawn: list[SectionParams]) -> None:
+    enzymes = [params for params in drawn if params.stain in bank._ENZYMES]
+    relief = [params for params in enzymes if params.imaging.relief > 0]
+    assert 0.4 < len(relief) / len(enzymes) < 0.8
+    assert all(p.imaging.relief == 0 for p in drawn if p.stain not in bank._ENZYMES)
+    apart = [p for p in enzymes if p.tissue.endomysium_um >= 5 and p.tissue.rounding >= 0.2]
+    assert len(apart) / len(enzymes) > 0.25
+    assert sum(min(p.tissue.diameter_um) >= 40 for p in apart) > len(apart) / 3
+
+
 def test_a_seed_draws_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[SectionParams] = []
     monkeypatch.setattr(bank, "synthesize_section", lambda params, *_, **__: found.append(params))
