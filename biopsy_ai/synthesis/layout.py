@@ -340,7 +340,7 @@ def _vessels_and_nerves(
         wall = min(float(rng.uniform(2, 12)), 0.6 * b)
         vessels.append((_ellipse(center, a, b, angle), _ellipse(center, a - wall, b - wall, angle)))
     nerves = []
-    for _ in range(rng.poisson(1.5 * area)):
+    for _ in range(rng.poisson(tissue.nerves_per_mm2 * area)):
         a = float(rng.uniform(15, 70))
         center, angle = rng.random(2) * np.asarray(box), float(rng.uniform(0, np.pi))
         nerves.append(_ellipse(center, a, a * float(rng.uniform(0.4, 1)), angle))

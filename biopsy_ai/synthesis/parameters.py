@@ -80,6 +80,7 @@ class TissueParams:
     fat: float = 0.0
     inflammation: float = 0.0
     vessels_per_mm2: float = 6.0
+    nerves_per_mm2: float = 1.5
     stretch: float = 1.0
     """Oblique cutting: length of the section of a round fiber over its width."""
     glass: float = 0.0

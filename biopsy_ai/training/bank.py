@@ -176,6 +176,8 @@ def render_training_section(
             endomysium_um=float(rng.uniform(5, 20)),
             rounding=float(rng.uniform(0.2, 0.9)),
             fibrosis=0.0,
+            # a nerve looks like a pale fiber here, and would teach that such a fiber is none
+            nerves_per_mm2=0.0,
         )
         if rng.random() < _LOOSE_LARGE:
             mean = float(rng.uniform(50, 95))

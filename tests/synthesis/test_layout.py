@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from biopsy_ai.synthesis import preset
+from biopsy_ai.synthesis import TissueParams, preset
 from biopsy_ai.synthesis.geometry import FiberShape
 from biopsy_ai.synthesis.layout import MIN_GAP_UM, MIN_WIDTH_UM, _parted, build_geometry
 
@@ -58,3 +58,15 @@ def test_fibers_lie_in_the_fascicle_that_they_name():
     ]
     assert len({f.fascicle for f in geometry.fibers}) > 1
     assert np.mean(inside) > 0.98
+
+
+def test_there_are_as_many_nerves_as_wanted():
+    counts = [
+        [
+            len(build_geometry(tissue, (300.0, 300.0), np.random.default_rng(seed)).nerves)
+            for seed in range(4)
+        ]
+        for tissue in (TissueParams(nerves_per_mm2=n, diameter_um=(60.0, 60.0)) for n in (0, 60))
+    ]
+    assert counts[0] == [0, 0, 0, 0]
+    assert 12 < sum(counts[1]) < 60

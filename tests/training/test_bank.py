@@ -51,6 +51,7 @@ def test_stains_by_enzymes_show_relief_and_fibers_far_apart(drawn: list[SectionP
     assert all(p.imaging.relief == 0 for p in drawn if p.stain not in bank._ENZYMES)
     apart = [p for p in enzymes if p.tissue.endomysium_um >= 5 and p.tissue.rounding >= 0.2]
     assert len(apart) / len(enzymes) > 0.25
+    assert sum(p.tissue.nerves_per_mm2 == 0 for p in apart) > len(apart) / 2
     assert sum(min(p.tissue.diameter_um) >= 40 for p in apart) > len(apart) / 3
 
 
