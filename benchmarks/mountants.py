@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from methods import network_method
-from synthetic import Case, cases
+from synthetic import Case, cases, found_share
 from tables import markdown, number
 
 from biopsy_ai.evaluation import pool_evaluations
@@ -54,15 +54,11 @@ VARIANTS: dict[str, Callable[[SectionParams], SectionParams]] = {
 
 def _row(title: str, group: list[Case]) -> list[str]:
     pooled = pool_evaluations(case.evaluation for case in group)
-    half, strict = pooled.at(0.5), pooled.at(0.75)
     lowest = min(group, key=lambda case: case.evaluation.at(0.5).f1)
     return [
         title,
-        str(pooled.n_true),
-        number(half.precision),
-        number(half.recall),
-        number(half.f1),
-        number(strict.f1),
+        *found_share(pooled),
+        number(pooled.at(0.75).f1),
         number(pooled.csa_bias_percent, "+.1f"),
         f"{number(lowest.evaluation.at(0.5).f1)} ({lowest.preset}, {lowest.stain})",
     ]

@@ -13,6 +13,7 @@ from biopsy_ai.synthesis import (
     TissueParams,
     synthesize_section,
 )
+from biopsy_ai.tissue_classes import BACKGROUND, ENDOMYSIUM, FAT, PERIMYSIUM
 
 LOOSE = TissueParams(
     diameter_um=(35.0, 35.0), endomysium_um=10.0, rounding=0.6, fat=0.2, glass=0.15, fill_gaps=True
@@ -35,7 +36,7 @@ def test_the_truth_stays() -> None:
 def test_lines_are_gray_dark_and_bright_between_the_fibers() -> None:
     plain, relief = (mounted(r).image.astype(float) for r in (0.0, 1.0))
     change = relief - plain
-    between = np.isin(mounted(0.0).tissue, (2, 3))
+    between = np.isin(mounted(0.0).tissue, (ENDOMYSIUM, PERIMYSIUM))
     assert (change[between] < -10).mean() > 0.02
     assert (change[between] > 10).mean() > 0.02
     # a factor on all colors alike, and white at most
@@ -45,7 +46,7 @@ def test_lines_are_gray_dark_and_bright_between_the_fibers() -> None:
 
 
 def test_the_stronger_the_clearer() -> None:
-    between = np.isin(mounted(0.0).tissue, (2, 3))
+    between = np.isin(mounted(0.0).tissue, (ENDOMYSIUM, PERIMYSIUM))
     spread = [mounted(r).image.mean(-1)[between].std() for r in (0.0, 0.4, 1.0)]
     assert spread[0] < spread[1] < spread[2]
 
@@ -54,7 +55,7 @@ def test_glass_and_fat_far_from_tissue_stay_clear() -> None:
     import cv2
 
     plain, relief = mounted(0.0), mounted(1.0)
-    for clear in (0, 4):
+    for clear in (BACKGROUND, FAT):
         where = (plain.tissue == clear).astype(np.uint8)
         inside = cv2.distanceTransform(np.pad(where, 1), cv2.DIST_L2, 3)[1:-1, 1:-1] > 16
         assert inside.any()
