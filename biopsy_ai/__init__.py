@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from biopsy_ai.segmentation import load_model, read_outlines, segment_fibers
     from biopsy_ai.slides import open_slide
 
-__version__ = "0.14.0"
+__version__ = "0.15.0"
 
 RESEARCH_USE_ONLY = "For research use only. Not for use in diagnostic procedures."
 

@@ -63,7 +63,7 @@ def test_help(name: str) -> None:
 def test_models_are_listed(mine: Path) -> None:
     shipped = str(bundled("models", "muscle").resolve())
     assert [line.split("\t") for line in run("list").stdout.splitlines()] == [
-        ["muscle", "7", "ready", shipped]
+        ["muscle", "8", "ready", shipped]
     ]
     (mine.parent / "broken").mkdir()
     (mine.parent / "broken" / "model.yaml").write_text("name: broken")
